@@ -1,0 +1,297 @@
+"""What can be typed: Typer declarations, nothing else. Each provider's commands are made from its settings.
+
+Public Typer only; `commands` is imported where a command runs, so that help and completion stay quick.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from jobfetch.errors import Exit, UsageError
+from jobfetch.model import Format, Verdict, encode
+from jobfetch.providers import PROVIDERS
+from jobfetch.spec import Provider
+
+PLAIN: dict[str, Any] = {
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "add_completion": False,
+    "no_args_is_help": True,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+app = typer.Typer(**PLAIN, help="Wait for slow jobs at online services and fetch their results, whole or not at all.")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one verdict object instead of prose.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No narration; errors are told all the same.")]
+Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Tell of retries; twice: of every look.")]
+
+_COMMON = {"json": (Json, False), "quiet": (Quiet, False), "verbose": (Verbose, 0)}
+
+_NETWORK: dict[str, tuple[Any, Any]] = {
+    "timeout": (
+        Annotated[
+            str | None,
+            typer.Option(help="The whole command ends by then: 90, 30m, 2h. Default 1h with --wait, 2m without."),
+        ],
+        None,
+    ),
+    "retries": (Annotated[int, typer.Option(min=0, max=20, help="Tries after the first, for each request.")], 4),
+    "profile": (Annotated[str | None, typer.Option(help="Profile of config.toml to use.")], None),
+    "secret_stdin": (
+        Annotated[bool, typer.Option("--secret-stdin", help="Read the secret from standard input.")],
+        False,
+    ),
+    "ca_bundle": (
+        Annotated[str | None, typer.Option(help="File of trusted authorities, for a private CA.", metavar="FILE")],
+        None,
+    ),
+    "parse_limit": (
+        Annotated[str | None, typer.Option(help="The most that is parsed in memory. Default 512MiB.", metavar="SIZE")],
+        None,
+    ),
+}
+
+_GET: dict[str, tuple[Any, Any]] = {
+    "wait": (Annotated[bool, typer.Option("--wait", "-w", help="Wait until the jobs have ended.")], False),
+    "interval": (
+        Annotated[str | None, typer.Option(help="Look this often, instead of the provider's own schedule.")],
+        None,
+    ),
+    "output": (
+        Annotated[
+            str | None,
+            typer.Option("--output", "-o", metavar="PATH", help="File, FOLDER/, or - for standard output (default)."),
+        ],
+        None,
+    ),
+    "format": (
+        Annotated[Format | None, typer.Option("--format", "-f", help="Default: by the file's suffix, else json.")],
+        None,
+    ),
+    "assets": (Annotated[bool, typer.Option("--assets", help="Fetch linked files as well.")], False),
+    "query": (Annotated[str | None, typer.Option(help="JMESPath expression on the record.")], None),
+    "reproducible": (
+        Annotated[bool, typer.Option("--reproducible", help="Leave out fetched_at: same job, same bytes.")],
+        False,
+    ),
+    "allow_partial": (
+        Annotated[bool, typer.Option("--allow-partial", help="A job that ended with failed items is a success.")],
+        False,
+    ),
+}
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    json: Json = False,  # noqa: FBT002 - how Typer spells a flag
+    quiet: Quiet = False,  # noqa: FBT002 - likewise
+    verbose: Verbose = 0,
+) -> None:
+    """Options that may stand before the command's name as well."""
+    context.obj = {"json": json, "quiet": quiet, "verbose": verbose}
+
+
+def _common(context: typer.Context, values: dict[str, Any]) -> Any:
+    from jobfetch import commands
+
+    before = context.obj or {}
+    return commands.Common(
+        json=values["json"] or before.get("json", False),
+        quiet=values["quiet"] or before.get("quiet", False),
+        verbose=values["verbose"] + before.get("verbose", 0),
+    )
+
+
+def _declare(
+    group: typer.Typer,
+    name: str,
+    work: Callable[[typer.Context, dict[str, Any]], int],
+    params: dict[str, tuple[Any, Any]],
+    purpose: str,
+) -> None:
+    """Register a command whose parameters are data: name -> (annotation, default)."""
+
+    def command(context: typer.Context, **values: Any) -> int:
+        return work(context, values)
+
+    every = {"context": (typer.Context, inspect.Parameter.empty), **params, **_COMMON}
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # functions take it all the same
+        [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for key, (annotation, default) in every.items()
+        ]
+    )
+    command.__annotations__ = {key: annotation for key, (annotation, _) in every.items()}
+    command.__doc__ = purpose
+    group.command(name)(command)
+
+
+def _settings(provider: Provider) -> dict[str, tuple[Any, Any]]:
+    helps = {"base_url": "Address in front of the documented paths."} | {p.name: p.help for p in provider.settings}
+    panel = f"Settings of {provider.name}"
+    return {
+        name: (Annotated[str | None, typer.Option(help=text, rich_help_panel=panel)], None)
+        for name, text in helps.items()
+    }
+
+
+def _ids(provider: Provider) -> dict[str, tuple[Any, Any]]:
+    argument = typer.Argument(metavar="JOB_ID...", help=provider.job.id_help, show_default=False)
+    return {"job_ids": (Annotated[list[str], argument], inspect.Parameter.empty)}
+
+
+def _network(values: dict[str, Any], settings: dict[str, Any]) -> Any:
+    from jobfetch import commands
+
+    options = {name: values[name] for name in settings}
+    return commands.Network(
+        options=options, interval=values.get("interval"), **{name: values[name] for name in _NETWORK}
+    )
+
+
+def _add_get(group: typer.Typer, provider: Provider) -> None:
+    settings = _settings(provider)
+
+    def work(context: typer.Context, values: dict[str, Any]) -> int:
+        from jobfetch import commands
+
+        output = commands.Output(
+            path=values["output"],
+            format=values["format"],
+            assets=values["assets"],
+            query=values["query"],
+            reproducible=values["reproducible"],
+            allow_partial=values["allow_partial"],
+        )
+        network = _network(values, settings)
+        return commands.get(
+            provider.name, values["job_ids"], _common(context, values), network, output, wait=values["wait"]
+        )
+
+    purpose = f"Fetch what jobs of {provider.title} made, and wait for it if asked to."
+    _declare(group, provider.name, work, {**_ids(provider), **_GET, **settings, **_NETWORK}, purpose)
+
+
+def _add_status(group: typer.Typer, provider: Provider) -> None:
+    settings = _settings(provider)
+
+    def work(context: typer.Context, values: dict[str, Any]) -> int:
+        from jobfetch import commands
+
+        return commands.status(provider.name, values["job_ids"], _common(context, values), _network(values, settings))
+
+    purpose = f"Ask {provider.title} for the state of jobs; nothing is fetched."
+    _declare(group, provider.name, work, {**_ids(provider), **settings, **_NETWORK}, purpose)
+
+
+def _group(name: str, text: str) -> typer.Typer:
+    group = typer.Typer(**PLAIN, help=text)
+    app.add_typer(group, name=name)
+    return group
+
+
+_get = _group("get", "Fetch the results of jobs by their ids; with --wait, wait for them first.")
+_status = _group("status", "Ask for the state of jobs by their ids; nothing is fetched.")
+for _provider in PROVIDERS.values():
+    _add_get(_get, _provider)
+    _add_status(_status, _provider)
+
+providers = _group("providers", "What the providers are, and what they take.")
+sandbox = _group("sandbox", "A server on this machine that plays the services, to rehearse with.")
+
+
+_PACE = {"pace": (Annotated[float, typer.Option(min=0.01, help="How fast time passes in it; below 1 is faster.")], 1.0)}
+
+
+def _add(group: typer.Typer, name: str, work: str, params: dict[str, tuple[Any, Any]], purpose: str) -> None:
+    """Register a command whose values go to the function of `commands` by that name, as they are."""
+
+    def run(context: typer.Context, values: dict[str, Any]) -> int:
+        from jobfetch import commands
+
+        function: Callable[..., int] = getattr(commands, work)
+        return function(common=_common(context, values), **{key: values[key] for key in params})
+
+    _declare(group, name, run, params, purpose)
+
+
+_add(providers, "list", "providers_list", {}, "List the providers.")
+_add(
+    providers,
+    "show",
+    "providers_show",
+    {"name": (Annotated[str, typer.Argument(help="The provider's name.")], inspect.Parameter.empty)},
+    "Show a provider's settings, secrets and states.",
+)
+_add(sandbox, "jobs", "sandbox_jobs", {}, "List what the sandbox plays, by job id, with the exit code to expect.")
+_add(
+    sandbox,
+    "serve",
+    "sandbox_serve",
+    {
+        "port": (Annotated[int, typer.Option(help="Port of the services; 0 takes a free one.")], 0),
+        "storage_port": (Annotated[int, typer.Option(help="Port of the foreign storage.")], 0),
+        **_PACE,
+    },
+    "Play the services until interrupted; prints the environment that reaches them.",
+)
+_add(
+    sandbox,
+    "run",
+    "sandbox_run",
+    {
+        "command": (
+            Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The command and its arguments.")],
+            inspect.Parameter.empty,
+        ),
+        **_PACE,
+    },
+    "Run a command against a sandbox of its own, apart from everything real; its exit code is passed on.",
+)
+_add(
+    app,
+    "demo",
+    "demo",
+    {
+        "output": (
+            Annotated[str, typer.Option("--output", "-o", metavar="FOLDER", help="Where its files go.")],
+            "jobfetch-demo",
+        )
+    },
+    "Show the real commands at work against an embedded sandbox, in under a minute.",
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command line; the exit code."""
+    try:
+        code = app(arguments, prog_name="jobfetch", standalone_mode=False)
+    except typer.Abort:
+        return int(Exit.INTERRUPTED)
+    except Exception as error:
+        # Typer's usage errors know how to say themselves, and are all that may come out here
+        if not hasattr(error, "format_message"):
+            raise
+        return _usage(arguments, error)
+    return code if isinstance(code, int) else int(Exit.DONE)
+
+
+def _usage(arguments: list[str], error: Any) -> int:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "jobfetch"
+    if not message:  # a group without a command: its help has been shown
+        return int(Exit.USAGE)
+    if "--json" in arguments[: arguments.index("--") if "--" in arguments else None]:
+        said = UsageError(message, hint=f"{path} --help")
+        sys.stdout.write(encode(Verdict(exit=Exit.USAGE, error=said).as_json()).decode() + "\n")
+    else:
+        sys.stderr.write(f"error: {message}\n  hint: {path} --help\n")
+    return int(Exit.USAGE)

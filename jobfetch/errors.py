@@ -1,0 +1,213 @@
+"""Every way a command can end: the exit codes, and the errors that carry them; nothing here does anything.
+
+JobfetchError
+├─ UsageError          2   the command line asks for something that cannot be
+├─ ConfigError         3   a setting is missing or wrong
+├─ CredentialsError    4   absent, refused, or without permission
+├─ NotFound            5   the service does not know the job, batch or project
+├─ JobFailed           6   the job failed or was cancelled at the service
+├─ ResultGone          7   the result is gone for good
+├─ Partial             8   finished, but something of it failed
+├─ Unavailable        10   network or service trouble outlasted the retries
+├─ BadReply           11   a reply that nobody can read or act on
+├─ DiskError          12   full, read-only, permission
+├─ FolderLocked       13   another run holds the folder
+├─ StillRunning       75   not waited for, or the deadline passed
+├─ Interrupted       130   Ctrl-C
+├─ ReaderGone        141   whoever read standard output went away
+└─ Terminated        143   SIGTERM
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Exit(IntEnum):
+    """Exit codes, a promise to scripts: a meaning never changes once published."""
+
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    CONFIG = 3
+    CREDENTIALS = 4
+    NOT_FOUND = 5
+    FAILED = 6
+    GONE = 7
+    PARTIAL = 8
+    UNAVAILABLE = 10
+    BAD_REPLY = 11
+    DISK = 12
+    LOCKED = 13
+    RUNNING = 75
+    INTERRUPTED = 130
+    READER_GONE = 141
+    TERMINATED = 143
+
+    @property
+    def outcome(self) -> str:
+        """The word for this code in a verdict, for example `not_found`."""
+        return self.name.lower()
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same line, run again later, may well end better."""
+        return self in {
+            Exit.PARTIAL,
+            Exit.UNAVAILABLE,
+            Exit.LOCKED,
+            Exit.RUNNING,
+            Exit.INTERRUPTED,
+            Exit.TERMINATED,
+        }
+
+
+#: What each code means, as the README prints it.
+MEANINGS: dict[Exit, str] = {
+    Exit.DONE: "all that was asked for is there",
+    Exit.BUG: "a bug in jobfetch (traceback with -v, never with local variables)",
+    Exit.USAGE: "usage: the command line asks for something that cannot be",
+    Exit.CONFIG: "configuration missing or wrong",
+    Exit.CREDENTIALS: "credentials absent, refused or without permission",
+    Exit.NOT_FOUND: "the service does not know the job, batch or project",
+    Exit.FAILED: "the job failed or was cancelled at the service; its partial result is kept",
+    Exit.GONE: "the result is gone for good (expired, cleaned, refunded)",
+    Exit.PARTIAL: "partial: finished, but some items or jobs failed",
+    Exit.UNAVAILABLE: "network or service trouble outlasted the retries",
+    Exit.BAD_REPLY: "a reply that nobody can read or act on (HTML, not JSON, a redirect elsewhere, an unknown refusal)",
+    Exit.DISK: "local disk: full, read-only, no permission",
+    Exit.LOCKED: "another run holds this folder",
+    Exit.RUNNING: "still running: not waited for, or the deadline passed; `retry_at` says when to come back",
+    Exit.INTERRUPTED: "interrupted (Ctrl-C); the same line goes on",
+    Exit.READER_GONE: "the reader of standard output went away",
+    Exit.TERMINATED: "terminated (SIGTERM); the same line goes on",
+}
+
+
+class JobfetchError(Exception):
+    """What went wrong, for a person (`message`), what to do next (`hint`), and for a script (`exit`).
+
+    `code` and `request_id` are the service's own. `retry_at` is an aware datetime, where one is known.
+    No message ever holds a secret or the query of a URL.
+    """
+
+    exit: ClassVar[Exit] = Exit.BUG
+    #: whether a wait goes on after it: the next look may find the service well again
+    transient: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_at: datetime | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code
+        self.request_id = request_id
+        self.retry_at = retry_at
+
+
+class UsageError(JobfetchError):
+    """The command line asks for something that cannot be."""
+
+    exit = Exit.USAGE
+
+
+class ConfigError(JobfetchError):
+    """A setting is missing or wrong; the message names the file, the key and the line where they are known."""
+
+    exit = Exit.CONFIG
+
+
+class CredentialsError(JobfetchError):
+    """A credential is absent, was refused, or lacks permission."""
+
+    exit = Exit.CREDENTIALS
+
+
+class NotFound(JobfetchError):
+    """The service does not know the job, batch or project."""
+
+    exit = Exit.NOT_FOUND
+
+
+class JobFailed(JobfetchError):
+    """The job failed or was cancelled at the service."""
+
+    exit = Exit.FAILED
+
+
+class ResultGone(JobfetchError):
+    """The result existed and is gone for good."""
+
+    exit = Exit.GONE
+
+
+class Partial(JobfetchError):
+    """The job is finished, and some of its items failed."""
+
+    exit = Exit.PARTIAL
+
+
+class Unavailable(JobfetchError):
+    """Network or service trouble outlasted the retries."""
+
+    exit = Exit.UNAVAILABLE
+    transient = True
+
+
+class BadReply(JobfetchError):
+    """The service answered something that nobody can read or act on."""
+
+    exit = Exit.BAD_REPLY
+
+
+class CutReply(BadReply):
+    """A reply ended before it was whole, every time it was asked for."""
+
+    transient = True
+
+
+class DiskError(JobfetchError):
+    """A local file could not be written or read."""
+
+    exit = Exit.DISK
+
+
+class FolderLocked(JobfetchError):
+    """Another run holds the folder."""
+
+    exit = Exit.LOCKED
+
+
+class StillRunning(JobfetchError):
+    """The job has not ended: it was not waited for, or the deadline came first."""
+
+    exit = Exit.RUNNING
+
+
+class Interrupted(JobfetchError):
+    """Ctrl-C."""
+
+    exit = Exit.INTERRUPTED
+
+
+class ReaderGone(JobfetchError):
+    """Whoever read standard output went away."""
+
+    exit = Exit.READER_GONE
+
+
+class Terminated(JobfetchError):
+    """SIGTERM."""
+
+    exit = Exit.TERMINATED

@@ -1,0 +1,379 @@
+"""The use-cases, every step in order: READ THIS FIRST. Wait for jobs, fetch what they made, keep it, say what came.
+
+It wires nothing: the network (`send`), the clock and whoever watches are handed in.
+
+    get:  look -> wait -> (result request) -> check -> assets -> record or rows -> file or stdout -> Outcome
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from jobfetch import export, poll, records
+from jobfetch.errors import (
+    BadReply,
+    ConfigError,
+    CredentialsError,
+    DiskError,
+    Exit,
+    Interrupted,
+    JobFailed,
+    JobfetchError,
+    Partial,
+    ReaderGone,
+    ResultGone,
+    Terminated,
+    Unavailable,
+    UsageError,
+)
+from jobfetch.model import (
+    Asset,
+    Deadline,
+    FailedItem,
+    Format,
+    Json,
+    Outcome,
+    Reply,
+    Request,
+    State,
+    Status,
+    StoredAsset,
+    origin,
+    promised_json,
+    rfc3339,
+)
+from jobfetch.spec import PLAIN_ERRORS, Address, Provider, Schedule, look
+
+
+class Sender(Protocol):
+    """Sends a request with credentials for their own origin; a good body goes into `sink` where one is given."""
+
+    def __call__(self, request: Request, *, sink: BinaryIO | None = None) -> Reply:
+        """The reply, after the retries that it deserved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A provider with an address, and the way to ask it."""
+
+    provider: Provider
+    address: Address
+    send: Sender
+    now: Callable[[], datetime]
+
+    def at(self, job_id: str) -> Address:
+        """The address of one job."""
+        return Address(base_url=self.address.base_url, params=self.address.params, job_id=job_id)
+
+    def look(self, job_id: str) -> Status:
+        """Ask once about one job."""
+        return look(self.provider, self.send, self.at(job_id), self.now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """How long and how patiently to wait."""
+
+    deadline: Deadline
+    wait: bool
+    schedule: Schedule
+    watcher: poll.Watcher
+    sleep: Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to become of the results: `output` None is standard output."""
+
+    format: Format
+    output: Path | None = None
+    folder: bool = False
+    assets: bool = False
+    reproducible: bool = False
+    allow_partial: bool = False
+    query: Callable[[bytes], bytes] | None = None
+
+    def path(self, job_id: str) -> Path | None:
+        """Where one job's file goes; None for standard output."""
+        if self.output is None or not self.folder:
+            return self.output
+        return self.output / f"{export.safe_name(job_id)}.json"
+
+    @property
+    def table(self) -> Path | None:
+        """Where the table of all jobs goes; None for standard output."""
+        return self.output / f"rows.{self.format}" if self.output and self.folder else self.output
+
+
+#: Errors that end the whole run: no other job would fare better.
+RUN_ERRORS = (CredentialsError, ConfigError, DiskError, UsageError, Interrupted, Terminated, ReaderGone)
+
+
+def statuses(service: Service, waiting: Waiting, job_ids: list[str]) -> Iterator[tuple[str, poll.Ended]]:
+    """Each job's last status or error, as it ends; nothing is fetched."""
+    looks = {job_id: partial(service.look, job_id) for job_id in job_ids}
+    ended = poll.until_ended(
+        looks,
+        waiting.schedule,
+        waiting.deadline,
+        wait=waiting.wait,
+        watcher=waiting.watcher,
+        sleep=waiting.sleep,
+        now=service.now,
+    )
+    for job_id, how in ended:
+        if isinstance(how, RUN_ERRORS):
+            raise how
+        yield job_id, how
+
+
+def states(service: Service, waiting: Waiting, job_ids: list[str]) -> Iterator[tuple[Outcome, dict[str, Json]]]:
+    """Each job's outcome by its state alone, and what there is to tell of it; nothing is fetched."""
+    for job_id, ended in statuses(service, waiting, job_ids):
+        status = ended if isinstance(ended, Status) else getattr(ended, "status", None)
+        error = ended if isinstance(ended, JobfetchError) else _verdict_on(service, job_id, ended)
+        told = {
+            "job_id": job_id,
+            "state": status and str(status.state),
+            "provider_state": status and status.provider_state,
+            "progress": status and status.progress,
+            "message": status and status.message,
+            "created_at": status and status.created_at,
+            "started_at": status and status.started_at,
+            "finished_at": status and status.finished_at,
+            "failed_items": len(status.failed_items) if status else 0,
+            "outcome": (error.exit if error else Exit.DONE).outcome,
+            "retry_at": rfc3339(error.retry_at) if error else None,
+        }
+        yield _ended(job_id, status.state if status else _state_of(error), error), told
+
+
+def get(service: Service, waiting: Waiting, wanted: Wanted, job_ids: list[str]) -> Iterator[Outcome]:
+    """Each job's outcome, as it ends; its record is on disk (or on standard output) by then, a table after the last."""
+    run = _Run(service, wanted, {})
+    if wanted.folder and wanted.output:
+        export.folder(wanted.output)
+    for job_id, ended in statuses(service, waiting, job_ids):
+        if isinstance(ended, JobfetchError):
+            yield _ended(job_id, _state_of(ended), ended)
+            continue
+        try:
+            yield job(run, job_id, ended)
+        except RUN_ERRORS:
+            raise
+        except JobfetchError as error:
+            # the job has ended well or badly, and its result is still to come: the same line fetches it
+            yield _ended(job_id, _state_of(error), error)
+    _write_table(run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the jobs of one run share: the service, what is wanted, and the rows so far by job id."""
+
+    service: Service
+    wanted: Wanted
+    rows: dict[str, list[records.Row]]
+
+
+def job(run: _Run, job_id: str, status: Status) -> Outcome:
+    """Fetch and keep what one job that has ended has made."""
+    service, wanted = run.service, run.wanted
+    if status.state is State.GONE:
+        return _ended(job_id, status.state, _verdict_on(service, job_id, status))
+    path = wanted.table if wanted.format.tabular else wanted.path(job_id)
+    files = [] if path is None else [str(path)]
+    if wanted.format is Format.RAW and not wanted.assets and status.result:
+        _stream(service, job_id, status, path)
+    else:
+        result = _result(service, job_id, status)
+        stored = _assets(service, wanted, job_id, result) if wanted.assets else ()
+        status = _with_failures(status, stored)
+        files += [str(_assets_folder(wanted, job_id).parent / asset.file) for asset in stored if asset.file]
+        if wanted.format.tabular:
+            rows_of = records.compiled(service.provider.rows)
+            run.rows[job_id] = list(rows_of(service.provider.name, job_id, result))
+        else:
+            data = result if wanted.format is Format.RAW else _record(run, job_id, status, result, stored)
+            with _opened(path) as file:
+                file.write(data)
+    forgiven = wanted.allow_partial and status.state is State.PARTIAL
+    error = None if forgiven else _verdict_on(service, job_id, status)
+    return _ended(job_id, status.state, error, files)
+
+
+def _record(run: _Run, job_id: str, status: Status, result: bytes, stored: tuple[StoredAsset, ...]) -> bytes:
+    fetched_at = None if run.wanted.reproducible else rfc3339(run.service.now())
+    name = run.service.provider.name
+    record = records.record(name, job_id, status, result, assets=stored, fetched_at=fetched_at)
+    return run.wanted.query(record) if run.wanted.query else record
+
+
+def _ended(job_id: str, state: State | None, error: JobfetchError | None, files: list[str] | None = None) -> Outcome:
+    code = error.exit if error else Exit.DONE
+    return Outcome(job_id=job_id, state=state, exit=code, files=tuple(files or ()), error=error)
+
+
+def _verdict_on(service: Service, job_id: str, status: Status) -> JobfetchError | None:
+    """What there is to complain of in a job that has ended; None where it is all there."""
+    what = f"{service.provider.name} job {job_id}"
+    if status.state in {State.FAILED, State.CANCELLED}:
+        reason = status.error.message if status.error else status.message or "no reason given"
+        return JobFailed(
+            f"{what} {'was ' if status.state is State.CANCELLED else ''}{status.state}: {reason}",
+            hint="what the service kept of it is in the record; start the job again at the service",
+            code=status.error.code if status.error else None,
+        )
+    if status.state is State.PARTIAL:
+        items = status.failed_items
+        first = next((item.message for item in items if item.message), "no reason given")
+        return Partial(
+            f"{what} ended, but {len(items)} of its items failed: {first}",
+            hint="they are listed under failed_items in the record; --allow-partial takes this for success",
+        )
+    if status.state is State.GONE:
+        return ResultGone(f"{what} is gone: the service keeps nothing of it", hint="start the job again")
+    return None
+
+
+def _state_of(error: JobfetchError | None) -> State | None:
+    return {Exit.RUNNING: State.RUNNING, Exit.GONE: State.GONE}.get(error.exit) if error else None
+
+
+# --- the result ---
+
+
+def _result(service: Service, job_id: str, status: Status) -> bytes:
+    """The final reply's body: the status reply itself, or what its result request brings."""
+    reply = status.reply if status.result is None else _resolved(service, job_id, status, None)
+    _ = reply.document
+    return records.check_json(reply.body)
+
+
+def _stream(service: Service, job_id: str, status: Status, path: Path | None) -> None:
+    """Store a result as it comes, without holding it in memory."""
+    with _opened(path) as file:
+        promised_json(_resolved(service, job_id, status, file))
+
+
+def _resolved(service: Service, job_id: str, status: Status, sink: BinaryIO | None) -> Reply:
+    """The reply to the result request; a link that is refused is resolved anew once, from the job itself."""
+    request = status.result
+    for _ in range(2):
+        if request is None:
+            break
+        reply = service.send(request, sink=sink)
+        if not _refused_link(request, reply):
+            return _checked(service, request, reply)
+        request = service.look(job_id).result
+    raise Unavailable(
+        f"the link to the result of job {job_id} is refused, also after it was resolved anew",
+        hint="run the same line again later",
+    )
+
+
+def _refused_link(request: Request, reply: Reply) -> bool:
+    # only storage at the end of a redirect refuses like this: a signature that has run out, or is not there yet
+    return origin(reply.url) != origin(request.url) and 400 <= reply.status < 500  # noqa: PLR2004 - the meaning of 4xx
+
+
+def _checked(service: Service, request: Request, reply: Reply) -> Reply:
+    foreign = origin(reply.url) != origin(request.url)
+    return (PLAIN_ERRORS if foreign else service.provider.errors).check(reply)
+
+
+# --- linked files ---
+
+_SUFFIXES = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "application/json": ".json",
+    "application/pdf": ".pdf",
+    "text/plain": ".txt",
+    "text/csv": ".csv",
+    "application/zip": ".zip",
+}
+
+
+def _assets(service: Service, wanted: Wanted, job_id: str, result: bytes) -> tuple[StoredAsset, ...]:
+    find = service.provider.job.assets
+    found = tuple(find(service.at(job_id), result)) if find else ()
+    if not found:
+        return ()
+    place = export.folder(_assets_folder(wanted, job_id))
+    return tuple(_asset(service, place, number, asset) for number, asset in enumerate(found, start=1))
+
+
+def _asset(service: Service, place: Path, number: int, asset: Asset) -> StoredAsset:
+    """Store one linked file; one that cannot be had is told of, and does not stop the others."""
+    try:
+        with tempfile.TemporaryFile(dir=place) as spool:
+            reply = service.send(asset.request, sink=spool)
+            if _refused_link(asset.request, reply):
+                reply = service.send(asset.request, sink=spool)
+            _checked(service, asset.request, reply)
+            if reply.media_type == "text/html":
+                raise BadReply("the link answers with a web page")
+            path = place / f"{number:04d}{_SUFFIXES.get(reply.media_type, '.bin')}"
+            spool.seek(0)
+            digest = hashlib.sha256()
+            with export.replacing(path) as file:
+                while chunk := spool.read(1024 * 1024):
+                    digest.update(chunk)
+                    file.write(chunk)
+                length = file.tell()
+    except RUN_ERRORS:
+        raise
+    except JobfetchError as error:
+        return StoredAsset(path=asset.path, file=None, bytes=None, sha256=None, error=error.message)
+    return StoredAsset(path=asset.path, file=f"{place.name}/{path.name}", bytes=length, sha256=digest.hexdigest())
+
+
+def _assets_folder(wanted: Wanted, job_id: str) -> Path:
+    if wanted.output is None:
+        raise UsageError("--assets needs a place for the files", hint="name one with -o FILE or -o FOLDER/")
+    return (wanted.output if wanted.folder else wanted.output.parent) / f"{export.safe_name(job_id)}.assets"
+
+
+def _with_failures(status: Status, stored: tuple[StoredAsset, ...]) -> Status:
+    """The status, partial where a linked file could not be had."""
+    lost = tuple(FailedItem(asset.path, asset.error) for asset in stored if asset.file is None)
+    if not lost or status.state not in {State.SUCCEEDED, State.PARTIAL}:
+        return status
+    return replace(status, state=State.PARTIAL, failed_items=(*status.failed_items, *lost))
+
+
+# --- where it goes ---
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[BinaryIO]:
+    """A file to fill, which appears whole: at its path, or on standard output once nothing can fail any more."""
+    if path is not None:
+        with export.replacing(path) as file:
+            yield file
+        return
+    with tempfile.TemporaryFile() as spool:
+        yield spool
+        export.to_stdout(spool)
+
+
+def _write_table(run: _Run) -> None:
+    """The rows of all jobs, sorted by job id; nothing where no job gave any."""
+    if not run.rows:
+        return
+    rows = [row for job_id in sorted(run.rows) for row in run.rows[job_id]]
+    with _opened(run.wanted.table) as file:
+        if run.wanted.format is Format.CSV:
+            export.write_csv(rows, file, records.text)
+        else:
+            export.write_ndjson(rows, file)

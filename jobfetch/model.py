@@ -1,0 +1,391 @@
+"""The values that travel through the program: requests, replies, states and outcomes; no input or output here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from jobfetch.errors import BadReply, Exit, JobfetchError
+
+#: What a service may put into a reply: anything that JSON can say.
+Json = Any
+
+#: A hint is obeyed up to this many seconds; more is cut to it.
+LONGEST_HINT = 24 * 3600.0
+
+
+class State(StrEnum):
+    """What a job has come to, in one vocabulary for all services."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    GONE = "gone"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the job has ended, well or not."""
+        return self not in {State.QUEUED, State.RUNNING}
+
+
+class Format(StrEnum):
+    """What a result is kept as."""
+
+    JSON = "json"
+    NDJSON = "ndjson"
+    CSV = "csv"
+    RAW = "raw"
+
+    @property
+    def tabular(self) -> bool:
+        """Whether all jobs go into one table."""
+        return self in {Format.NDJSON, Format.CSV}
+
+
+class Purpose(StrEnum):
+    """What a request is for: it decides where redirects may lead, and whether a credential goes along."""
+
+    API = "api"  # status, listing: never leaves its origin
+    TOKEN = "token"  # noqa: S105 - a kind of request, not a secret
+    RESULT = "result"  # result or attachment: may lead to foreign storage, bare
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request, whole: an absolute URL, headers without credentials, and a form body or none."""
+
+    url: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] | None = None
+    purpose: Purpose = Purpose.API
+    accept: str = "application/json"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One HTTP reply, body read: header names in lower case, `url` the one that answered (after redirects)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - the meaning of 2xx
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters, in lower case; empty where none was sent."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @cached_property
+    def document(self) -> Document:
+        """The body as JSON, opened as far as it is looked into. `BadReply` where it is not JSON."""
+        promised_json(self)
+        try:
+            return Document(self.body)
+        except BadReply as error:
+            raise BadReply(f"{safe_url(self.url)}: {error.message}") from None
+
+
+def promised_json(reply: Reply) -> str | None:
+    """Check that the reply claims to be JSON; a warning where it only may be; `BadReply` where it says otherwise."""
+    media_type = reply.media_type
+    if media_type == "application/json" or media_type.endswith("+json"):
+        return None
+    where = safe_url(reply.url)
+    if media_type in {"", "text/plain", "application/octet-stream", "binary/octet-stream"}:
+        return f"{where} sent JSON as {media_type or 'no content type'}; accepted, since it parses"
+    raise BadReply(
+        f"{where} answered {media_type} instead of JSON (HTTP {reply.status})",
+        hint="wrong host, or a proxy that answers for it? check base_url with `jobfetch providers show`",
+    )
+
+
+class Document:
+    """A JSON body that is opened only where it is looked into: the rest stays the service's own bytes."""
+
+    def __init__(self, body: bytes) -> None:
+        self._root = body.removeprefix(b"\xef\xbb\xbf")
+        if opens(self._root) not in {b"{", b"["}:
+            raise BadReply("the reply is neither a JSON object nor a list")
+        # opening the top reads over the whole body, so whatever is no JSON is found here
+        self._opened: dict[str, Mapping[str, msgspec.Raw]] = {"": members(self._root)}
+
+    def raw(self, path: str) -> bytes | None:
+        """The bytes at a dotted path (`data.status`; the empty path is the whole body), None where nothing is."""
+        if not path:
+            return self._root
+        parent, _, key = path.rpartition(".")
+        if parent not in self._opened:
+            whole = self.raw(parent)
+            self._opened[parent] = {} if whole is None else members(whole)
+        value = self._opened[parent].get(key)
+        return None if value is None else bytes(value)
+
+    def get(self, path: str) -> Json:
+        """The value at a dotted path; None where nothing is."""
+        raw = self.raw(path)
+        return None if raw is None else decode(raw)
+
+    def first(self, *paths: str) -> Json:
+        """The first value that is neither absent, null nor empty text."""
+        return next((value for path in paths if (value := self.get(path)) not in (None, "")), None)
+
+    def text(self, *paths: str) -> str | None:
+        """The first filled value as text; numbers as written, structures as compact JSON."""
+        value = self.first(*paths)
+        if value is None or isinstance(value, str):
+            return value
+        return encode(value).decode()
+
+
+def members(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """The members of a JSON object, each still raw; nothing for any other kind of value."""
+    opened: dict[str, msgspec.Raw] = _parse(raw, dict[str, msgspec.Raw]) if opens(raw) == b"{" else {}
+    return opened
+
+
+def elements(raw: bytes | msgspec.Raw) -> list[msgspec.Raw]:
+    """The elements of a JSON array, each still raw; nothing for any other kind of value."""
+    opened: list[msgspec.Raw] = _parse(raw, list[msgspec.Raw]) if opens(raw) == b"[" else []
+    return opened
+
+
+def opens(raw: bytes | msgspec.Raw) -> bytes:
+    """The first byte of a JSON value, which tells its kind."""
+    first = bytes(memoryview(raw)[:1])
+    return bytes(raw).lstrip()[:1] if first.isspace() else first
+
+
+def decode(raw: bytes | msgspec.Raw) -> Json:
+    """A JSON value as Python objects. `BadReply` where it is not JSON."""
+    return _parse(raw, Json)
+
+
+def encode(value: Json) -> bytes:
+    """A value as compact JSON."""
+    return msgspec.json.encode(value)
+
+
+def compact(body: bytes) -> bytes:
+    """The same JSON tokens without the white space between them. `BadReply` where it is not JSON."""
+    try:
+        body.decode()
+        return msgspec.json.format(body.removeprefix(b"\xef\xbb\xbf"), indent=-1)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadReply(f"the reply is not JSON: {_reason(error)}") from None
+
+
+def _parse(raw: bytes | msgspec.Raw, shape: Any) -> Any:
+    try:
+        return msgspec.json.decode(raw, type=shape)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadReply(f"the reply is not JSON: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    # msgspec's text names positions, never content; the others could quote the body
+    if isinstance(error, msgspec.MsgspecError):
+        return str(error).removeprefix("JSON is malformed: ")
+    return "nested too deeply" if isinstance(error, RecursionError) else "not UTF-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The moment by which a whole command must have ended, on a monotonic clock."""
+
+    ends: float
+    clock: Callable[[], float]
+
+    def left(self) -> float:
+        """Seconds that remain, never below zero."""
+        return max(0.0, self.ends - self.clock())
+
+
+@dataclass(frozen=True, slots=True)
+class FailedItem:
+    """One part of a job that failed, although the job as a whole ended."""
+
+    item_id: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job failed, in the service's own words."""
+
+    message: str
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What one look at a job tells. Times are RFC 3339 UTC, progress is percent, `retry_after` seconds."""
+
+    state: State
+    provider_state: str | None
+    reply: Reply
+    result: Request | None = None
+    progress: float | None = None
+    message: str | None = None
+    error: JobError | None = None
+    failed_items: tuple[FailedItem, ...] = ()
+    created_at: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    retry_after: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A linked file: where in the result its link stands, and the request that brings it."""
+
+    path: str
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAsset:
+    """A linked file as it was stored: `file` relative to the record; null where it could not be had."""
+
+    path: str
+    file: str | None
+    bytes: int | None
+    sha256: str | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one job of a run came to: a value, also when it is an error."""
+
+    job_id: str
+    state: State | None
+    exit: Exit
+    files: tuple[str, ...] = ()
+    error: JobfetchError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a whole command came to, as `--json` prints it."""
+
+    exit: Exit
+    counts: Mapping[str, int] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+    error: JobfetchError | None = None
+    provider: str | None = None
+    job_id: str | None = None
+    retry_at: datetime | None = None
+    data: Json = None
+
+    def as_json(self) -> dict[str, Json]:
+        """The verdict object with its keys in the promised order."""
+        error = self.error and {
+            "code": self.error.code or self.error.exit.outcome,
+            "message": self.error.message,
+            "hint": self.error.hint,
+            "provider": self.provider,
+            "job_id": self.job_id,
+            "request_id": self.error.request_id,
+        }
+        verdict = {
+            "ok": self.exit is Exit.DONE,
+            "exit_code": int(self.exit),
+            "outcome": self.exit.outcome,
+            "retryable": self.exit.retryable,
+            "retry_at": rfc3339(self.retry_at),
+            "counts": dict(self.counts),
+            "outputs": list(self.outputs),
+            "error": error,
+        }
+        return verdict if self.data is None else {**verdict, "data": self.data}
+
+
+def combined(exits: list[Exit]) -> Exit:
+    """The one exit code of many jobs: all there 0, none failed and some running 75, all alike theirs, otherwise 8."""
+    bad = {code for code in exits if code not in {Exit.DONE, Exit.RUNNING}}
+    if not bad:
+        return Exit.RUNNING if Exit.RUNNING in exits else Exit.DONE
+    return bad.pop() if len(bad) == 1 and len(set(exits)) == 1 else Exit.PARTIAL
+
+
+#: Sends a request and gives the reply, whatever its status; raises where no reply could be had.
+Send = Callable[[Request], Reply]
+
+
+# --- addresses ---
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of a URL: what a credential is bound to."""
+    parts = urlsplit(url)
+    return parts.scheme.lower(), (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def safe_url(url: str) -> str:
+    """A URL fit for messages: without user, password, query and fragment, where signatures live."""
+    parts = urlsplit(url)
+    if not parts.hostname:
+        return "the service"
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+
+
+# --- times ---
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """An aware datetime as RFC 3339 UTC with milliseconds, for example `2026-01-31T09:30:00.000Z`."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def timestamp(value: Json) -> str | None:
+    """A service's time as RFC 3339 UTC: milliseconds since 1970, or ISO 8601 (UTC where it names no zone)."""
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return rfc3339(datetime.fromtimestamp(value / 1000, UTC))
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None  # a time that nobody can read is no reason to refuse a result
+    return rfc3339(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def retry_after(reply: Reply, now: datetime) -> float | None:
+    """Seconds that the Retry-After header asks for (a number or a date); None where it cannot be read."""
+    asked = reply.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,18}(\.[0-9]+)?", asked):
+        return hint(float(asked))
+    try:
+        until = parsedate_to_datetime(asked)
+        # against the server's own clock where it tells it: ours may be wrong by hours
+        now = parsedate_to_datetime(reply.headers["date"]) if "date" in reply.headers else now
+        return hint((until - now).total_seconds())
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def hint(value: Json) -> float | None:
+    """A wait in seconds as a service may put it into a body: None unless a positive number, cut to 24 h."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        return None
+    return min(float(value), LONGEST_HINT)

@@ -1,0 +1,164 @@
+"""Decides when to look at a job again: one loop for many jobs, one deadline, the service's hint before our schedule.
+
+It knows nothing of HTTP: a look is a function that gives a status or raises.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from jobfetch.errors import JobfetchError, StillRunning
+from jobfetch.model import Deadline, Status, rfc3339
+from jobfetch.spec import Schedule
+
+#: Looks in a row that may fail before the job is given up.
+MOST_FAILED_LOOKS = 5
+
+Ended = Status | JobfetchError
+
+
+class Watcher(Protocol):
+    """Hears of every look, so that somebody can be told."""
+
+    def looked(self, job_id: str, status: Status, wait: float | None) -> None:
+        """A look came back; the next one follows in `wait` seconds, or never."""
+
+    def failed(self, job_id: str, error: JobfetchError, wait: float) -> None:
+        """A look failed, and the next one follows in `wait` seconds."""
+
+    def stuck(self, job_id: str, status: Status, seconds: float) -> None:
+        """Nothing has moved for so long; said once."""
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What is known of one job that has not ended."""
+
+    job_id: str
+    look: Callable[[], Status]
+    interval: float
+    failures: int = 0
+    last: Status | None = None
+    moved_at: float = 0.0
+    said_stuck: bool = False
+    last_look: bool = False
+
+
+def until_ended(
+    looks: Mapping[str, Callable[[], Status]],
+    schedule: Schedule,
+    deadline: Deadline,
+    *,
+    wait: bool,
+    watcher: Watcher,
+    sleep: Callable[[float], None] = time.sleep,
+    jitter: Callable[[float, float], float] = random.uniform,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Iterator[tuple[str, Ended]]:
+    """Each job with its last status or error, as it ends; without `wait` after one look each.
+
+    A job that has not ended by the deadline ends with `StillRunning`, which says when to come back. Errors that are
+    not transient end a job at once; transient ones after five looks in a row.
+    """
+    heap = [(0.0, number, _Watch(job_id, look, schedule.start)) for number, (job_id, look) in enumerate(looks.items())]
+    free_at = 0.0
+    while heap:
+        due, number, watch = heapq.heappop(heap)
+        due = max(due, free_at)
+        if due > deadline.clock():
+            sleep(min(due - deadline.clock(), deadline.left()))
+        if deadline.left() <= 0:
+            yield watch.job_id, _still_running(watch, schedule, now(), "the deadline passed")
+            continue
+        free_at = deadline.clock() + schedule.gap
+        ended, pause = _look(watch, schedule, deadline, wait=wait, watcher=watcher, jitter=jitter, now=now)
+        if ended is not None:
+            yield watch.job_id, ended
+        else:
+            heapq.heappush(heap, (deadline.clock() + pause, number, watch))
+
+
+def _look(
+    watch: _Watch,
+    schedule: Schedule,
+    deadline: Deadline,
+    *,
+    wait: bool,
+    watcher: Watcher,
+    jitter: Callable[[float, float], float],
+    now: Callable[[], datetime],
+) -> tuple[Ended | None, float]:
+    """One look: how the job ended, or how long to pause before the next."""
+    try:
+        status = watch.look()
+    except JobfetchError as error:
+        watch.failures += 1
+        if not wait or not error.transient or watch.failures >= MOST_FAILED_LOOKS:
+            return error, 0.0
+        pause = _pause(watch, schedule, None, deadline, jitter)
+        watcher.failed(watch.job_id, error, pause)
+        return None, pause
+    watch.failures = 0
+    if status.state.terminal:
+        watcher.looked(watch.job_id, status, None)
+        return status, 0.0
+    _note_movement(watch, status, deadline.clock())
+    if not wait:
+        watcher.looked(watch.job_id, status, None)
+        return _still_running(watch, schedule, now(), "not waited for"), 0.0
+    if watch.last_look or (status.retry_after or 0.0) >= deadline.left():
+        watcher.looked(watch.job_id, status, None)
+        why = "the deadline comes before the next look"
+        return _still_running(watch, schedule, now(), why), 0.0
+    pause = _pause(watch, schedule, status.retry_after, deadline, jitter)
+    watcher.looked(watch.job_id, status, pause)
+    quiet = deadline.clock() - watch.moved_at
+    if quiet >= schedule.stuck_after and not watch.said_stuck:
+        watch.said_stuck = True
+        watcher.stuck(watch.job_id, status, quiet)
+    return None, pause
+
+
+def _note_movement(watch: _Watch, status: Status, at: float) -> None:
+    before = watch.last
+    if before is None or (before.provider_state, before.progress) != (status.provider_state, status.progress):
+        watch.moved_at = at
+        watch.said_stuck = False
+    watch.last = status
+
+
+def _pause(
+    watch: _Watch,
+    schedule: Schedule,
+    hint: float | None,
+    deadline: Deadline,
+    jitter: Callable[[float, float], float],
+) -> float:
+    """Seconds until the next look: the schedule with jitter, never less than the hint.
+
+    Where the schedule alone would sleep past the deadline, one last look comes shortly before it.
+    """
+    pause = watch.interval * jitter(1 - schedule.jitter, 1 + schedule.jitter)
+    watch.interval = min(watch.interval * schedule.factor, schedule.cap)
+    left = deadline.left()
+    if pause >= left:
+        watch.last_look = True
+        pause = left - min(2.0, left / 4)
+    return max(pause, hint or 0.0)
+
+
+def _still_running(watch: _Watch, schedule: Schedule, now: datetime, why: str) -> StillRunning:
+    asked = watch.last.retry_after if watch.last else None
+    back = now + timedelta(seconds=asked or schedule.start)
+    word = f" ({watch.last.provider_state})" if watch.last else ""
+    return StillRunning(
+        f"job {watch.job_id} is still running{word}: {why}",
+        hint=f"run the same line again, not before {rfc3339(back)}",
+        retry_at=back,
+    )

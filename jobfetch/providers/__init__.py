@@ -1,0 +1,14 @@
+"""The list of providers: adding a service means its module, one line here, and its sample replies."""
+
+from __future__ import annotations
+
+from jobfetch.providers import cognite, playment
+from jobfetch.spec import Provider
+
+PROVIDERS: dict[str, Provider] = {
+    provider.name: provider
+    for provider in (
+        cognite.PROVIDER,
+        playment.PROVIDER,
+    )
+}

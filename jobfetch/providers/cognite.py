@@ -1,0 +1,197 @@
+"""Cognite Data Fusion, vision extract jobs: the status reply is the result; OAuth2 or a ready token.
+
+Source: https://docs.cognite.com/20230101/vision/retrieve-results-from-a-feature-extraction-job-on-images
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from jobfetch.model import FailedItem, Json, Reply, State
+from jobfetch.spec import (
+    Auth,
+    ClientCredentials,
+    ErrorRules,
+    HeaderKey,
+    JobApi,
+    Kind,
+    Param,
+    Provider,
+    RowRules,
+    Rows,
+    Schedule,
+    Words,
+    text_of,
+)
+
+
+def _base_url(params: Mapping[str, str]) -> str | None:
+    cluster = params.get("cluster")
+    return f"https://{cluster}.cognitedata.com" if cluster else None
+
+
+def _default_scopes(params: Mapping[str, str]) -> str | None:
+    # Entra ID refuses a request without a scope; Cognite's own issuer and Auth0 need none from us
+    if urlsplit(params.get("token_url", "")).hostname != "login.microsoftonline.com":
+        return None
+    base = urlsplit(params["base_url"])
+    return f"{base.scheme}://{base.netloc}/.default"
+
+
+def _headers(params: Mapping[str, str]) -> Mapping[str, str]:
+    # x-cdp-app is how a client names itself to the service
+    version = params.get("cdf_version")
+    return {"x-cdp-app": "jobfetch", **({"cdf-version": version} if version else {})}
+
+
+def _kind(reply: Reply) -> Kind | None:
+    """The service says itself whether to ask again; a bare 500 is not worth repeating at once."""
+    if reply.headers.get("cdf-is-auto-retryable", "").strip().lower() == "true":
+        return Kind.RETRY
+    return Kind.OUTAGE if reply.status == 500 else None  # noqa: PLR2004 - HTTP's own number
+
+
+def _failed_items(reply: Reply) -> tuple[FailedItem, ...]:
+    """Both channels of failure: `failedItems` (whole batches) and the older `errorMessage` of an item."""
+    batches = _objects(reply.document.get("failedItems"))
+    from_batches = [
+        FailedItem(_item_id(item), text_of(batch.get("errorMessage")))
+        for batch in batches
+        for item in [*_objects(batch.get("items"))] or [{}]
+    ]
+    # a look into every item costs; the word itself is there or it is not
+    own = _objects(reply.document.get("items")) if reply.body.count(b'"errorMessage"') > 1 else ()
+    from_items = [FailedItem(_item_id(item), text_of(item["errorMessage"])) for item in own if item.get("errorMessage")]
+    return (*from_batches, *from_items)
+
+
+def _objects(value: Json) -> Iterator[dict[str, Json]]:
+    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+
+
+def _item_id(item: dict[str, Json]) -> str | None:
+    return text_of(item.get("fileExternalId") or item.get("fileId"))
+
+
+def _of_box(corner: str) -> tuple[str, ...]:
+    return (f"textRegion.{corner}", f"boundingBox.{corner}", f"objectDetection.boundingBox.{corner}")
+
+
+_FILE = ("items.fileExternalId", "items.fileId")
+
+PROVIDER = Provider(
+    name="cognite",
+    title="Cognite Data Fusion, vision extract",
+    docs="https://docs.cognite.com/20230101/vision/retrieve-results-from-a-feature-extraction-job-on-images",
+    base_url=_base_url,
+    base_url_env={"CDF_URL": "{}", "COGNITE_BASE_URL": "{}"},
+    settings=(
+        Param(name="project", help="CDF project", env={"CDF_PROJECT": "{}", "COGNITE_PROJECT": "{}"}, required=True),
+        Param(name="cluster", help="CDF cluster, for example westeurope-1", env={"CDF_CLUSTER": "{}"}),
+        Param(name="cdf_version", help="value of the cdf-version header, for example beta"),
+        Param(
+            name="token_url",
+            help="OAuth2 token endpoint",
+            env={
+                "IDP_TOKEN_URL": "{}",
+                "COGNITE_TOKEN_URL": "{}",
+                "IDP_TENANT_ID": "https://login.microsoftonline.com/{}/oauth2/v2.0/token",
+                "IDP_AUTHORITY_URL": "{}/oauth2/v2.0/token",
+                "COGNITE_AUTHORITY_URL": "{}/oauth2/v2.0/token",
+            },
+        ),
+        Param(
+            name="scopes",
+            help="OAuth2 scopes, separated by spaces or commas",
+            env={"IDP_SCOPES": "{}", "COGNITE_TOKEN_SCOPES": "{}"},
+        ),
+        Param(name="audience", help="OAuth2 audience (Auth0)", env={"IDP_AUDIENCE": "{}"}),
+        Param(name="client_id", help="OAuth2 client id", env={"IDP_CLIENT_ID": "{}", "COGNITE_CLIENT_ID": "{}"}),
+    ),
+    auth=Auth(
+        secrets=(
+            Param(name="token", help="a ready OIDC access token", env={"CDF_TOKEN": "{}", "COGNITE_TOKEN": "{}"}),
+            Param(
+                name="client_secret",
+                help="OAuth2 client secret",
+                env={"IDP_CLIENT_SECRET": "{}", "COGNITE_CLIENT_SECRET": "{}"},
+            ),
+        ),
+        schemes=(
+            HeaderKey(secret="token", header="Authorization", prefix="Bearer "),
+            ClientCredentials(
+                secret="client_secret",
+                client_id="client_id",
+                token_url="token_url",
+                scopes="scopes",
+                audience="audience",
+                default_scopes=_default_scopes,
+            ),
+        ),
+    ),
+    errors=ErrorRules(
+        code=("error.code",),
+        message=("error.message", "error", "message"),
+        kind=_kind,
+    ),
+    job=JobApi(
+        path="/api/v1/projects/{project}/context/vision/extract/{job_id}",
+        words=Words(
+            path="status",
+            states={
+                "Queued": State.QUEUED,
+                "Running": State.RUNNING,
+                "Distributing": State.RUNNING,
+                "Distributed": State.RUNNING,
+                "Collecting": State.RUNNING,
+                "Completed": State.SUCCEEDED,
+                "Failed": State.FAILED,
+            },
+        ),
+        id_pattern=re.compile(r"[0-9]{1,19}"),
+        id_help="a whole number",
+        headers=_headers,
+        error=("errorMessage",),
+        partial=_failed_items,
+        created="createdTime",
+        started="startTime",
+        finished="statusTime",
+        schedule=Schedule(start=2.0, cap=15.0),
+    ),
+    rows=RowRules(
+        kinds=(
+            Rows(
+                each="items[].predictions.*[]",
+                columns={
+                    "label": ("label", "objectDetection.label"),
+                    "text": ("text",),
+                    "score": ("confidence", "objectDetection.confidence"),
+                    "x_min": _of_box("xMin"),
+                    "y_min": _of_box("yMin"),
+                    "x_max": _of_box("xMax"),
+                    "y_max": _of_box("yMax"),
+                },
+                copies={"item_id": _FILE},
+            ),
+            Rows(
+                each="failedItems[].items[]",
+                kind="failed_item",
+                empty="failed_item",
+                columns={"text": ("failedItems.errorMessage",)},
+                copies={"item_id": ("fileExternalId", "fileId")},
+            ),
+        ),
+        left_out={
+            "job.status": "in the record as provider_state",
+            "job.jobId": "in the record and in the column job_id",
+            "job.createdTime": "in the record as created_at",
+            "job.startTime": "in the record as started_at",
+            "job.statusTime": "in the record as finished_at",
+            "job.errorMessage": "in the record as error",
+            "job.parameters": "what the job was asked for, the same for every row; in the record",
+        },
+    ),
+    notes=("Cognite retires the vision API on 2027-02-17.",),
+)

@@ -1,0 +1,115 @@
+"""Playment (GT Studio) annotation jobs: the result is an attachment behind a redirect to foreign storage; API key.
+
+Source: https://annotationdocs.telusinternational.com (get job result, attachment access API, error codes)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jobfetch.model import Asset, Purpose, Reply, Request, State, decode, elements, members
+from jobfetch.spec import (
+    Address,
+    Auth,
+    ErrorRules,
+    HeaderKey,
+    JobApi,
+    Kind,
+    Param,
+    Provider,
+    RowRules,
+    Rows,
+    Schedule,
+    Words,
+)
+
+
+def _attachment(address: Address, url: str, *, accept: str = "application/json") -> Request:
+    # asked through the attachment endpoint: storage itself refuses since 2021-07-15
+    where = Address(base_url=address.base_url, params={"url": url})
+    return Request(url=where.url("/v1/attachments?url={url}"), purpose=Purpose.RESULT, accept=accept)
+
+
+def _result(address: Address, reply: Reply) -> Request | None:
+    url = reply.document.first("data.result")
+    return _attachment(address, url) if isinstance(url, str) else None
+
+
+def _assets(address: Address, result: bytes) -> Iterator[Asset]:
+    """Every link that the result keeps under a key `url`: masks and point clouds, each behind the same endpoint."""
+    seen: set[str] = set()
+    for path, url in _links(result, ""):
+        if url not in seen:
+            seen.add(url)
+            yield Asset(path, _attachment(address, url, accept="*/*"))
+
+
+def _links(raw: bytes, path: str) -> Iterator[tuple[str, str]]:
+    if b'"url"' not in raw:
+        return
+    for number, element in enumerate(elements(raw)):
+        yield from _links(bytes(element), f"{path}[{number}]")
+    for key, member in members(raw).items():
+        here = f"{path}.{key}" if path else key
+        value = bytes(member)
+        if key == "url" and value[:5] == b'"http':
+            yield here, decode(value)
+        else:
+            yield from _links(value, here)
+
+
+def _refused(reply: Reply) -> bool:
+    return reply.media_type.endswith("json") and reply.document.get("success") is False
+
+
+_WRONG_KEY = ("auth-failure", "core.webutil.token_auth", "unauthorized_request")
+_NO_ACCESS = ("unauthorized", "core.webutil.auther")
+_TRY_AGAIN = ("FS_0000", "FS_0008", "api_error")
+
+PROVIDER = Provider(
+    name="playment",
+    title="Playment (GT Studio)",
+    docs="https://annotationdocs.telusinternational.com",
+    base_url=lambda _: "https://api.playment.io",
+    settings=(
+        Param(name="project", help="project id", required=True),
+        Param(name="batch", help="batch id"),
+    ),
+    auth=Auth(
+        secrets=(Param(name="api_key", help="API key (Settings, API Keys)", env={"PLAYMENT_API_KEY": "{}"}),),
+        schemes=(HeaderKey(secret="api_key", header="x-api-key"),),
+    ),
+    errors=ErrorRules(
+        code=("error.code",),
+        message=("error.message", "error", "message"),
+        # every failure is HTTP 400, the service's own trouble included: only the code tells
+        codes={
+            **dict.fromkeys(_WRONG_KEY, Kind.CREDENTIALS),
+            **dict.fromkeys(_NO_ACCESS, Kind.CREDENTIALS),
+            **dict.fromkeys(_TRY_AGAIN, Kind.RETRY),
+            "resource_error": Kind.NOT_FOUND,
+        },
+        refused=_refused,
+        retry_statuses=frozenset({408, 425, 429, 443, 444}),
+    ),
+    job=JobApi(
+        path="/v1/projects/{project}/jobs/{job_id}",
+        words=Words(path="data.status", states={"completed": State.SUCCEEDED}),
+        result=_result,
+        assets=_assets,
+        # people do the work: hours to days
+        schedule=Schedule(start=60.0, cap=900.0),
+    ),
+    rows=RowRules(
+        kinds=(
+            Rows(
+                each="annotations_data.annotations[]",
+                kind="annotation",
+                empty="result",
+                columns={"label": ("label",)},
+                copies={"item_id": ("id", "_id", "annotation_id")},
+            ),
+        ),
+        top="result",
+    ),
+)

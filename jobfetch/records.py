@@ -1,0 +1,304 @@
+"""From a status and a result to what is kept: the record with the service's own bytes in it, and rows.
+
+It writes no file: it gives bytes and rows to whoever does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import jmespath
+import jmespath.exceptions
+import msgspec
+import pydantic
+
+from jobfetch.errors import BadReply, UsageError
+from jobfetch.model import Json, State, Status, StoredAsset, compact, decode, elements, encode, members, opens
+from jobfetch.spec import COMMON_COLUMNS, RowRules, Rows
+
+SCHEMA = "jobfetch.result/1"
+
+#: One row: column -> the service's own JSON token.
+Row = dict[str, bytes]
+
+
+class FailedItemRecord(pydantic.BaseModel):
+    """A part of the job that failed."""
+
+    item_id: str | None
+    message: str | None
+
+
+class ErrorRecord(pydantic.BaseModel):
+    """Why the job failed, in the service's words."""
+
+    code: str | None
+    message: str
+
+
+class AssetRecord(pydantic.BaseModel):
+    """A linked file: where its link stands in the result, and where it lies, relative to the record."""
+
+    path: str
+    file: str | None
+    bytes: int | None
+    sha256: str | None
+    error: str | None
+
+
+class Record(pydantic.BaseModel):
+    """The normalised record of one job. Times are RFC 3339 UTC, progress is percent."""
+
+    model_config = pydantic.ConfigDict(json_schema_extra={"$id": SCHEMA})
+
+    schema_: Literal["jobfetch.result/1"] = pydantic.Field(alias="schema")
+    provider: str
+    job_id: str
+    state: State
+    provider_state: str | None
+    created_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    progress: float | None
+    message: str | None
+    error: ErrorRecord | None
+    failed_items: list[FailedItemRecord]
+    assets: list[AssetRecord]
+    fetched_at: str | None = pydantic.Field(None, description="left out with --reproducible")
+    result: Any = pydantic.Field(description="the final reply's body, verbatim")
+
+
+def record(
+    provider: str,
+    job_id: str,
+    status: Status,
+    result: bytes,
+    *,
+    assets: tuple[StoredAsset, ...] = (),
+    fetched_at: str | None = None,
+) -> bytes:
+    """The record as one line of JSON, the service's own tokens as `result`. `BadReply` where the result is not JSON."""
+    envelope = Record.model_construct(
+        schema_=SCHEMA,
+        provider=provider,
+        job_id=job_id,
+        state=status.state,
+        provider_state=status.provider_state,
+        created_at=status.created_at,
+        started_at=status.started_at,
+        finished_at=status.finished_at,
+        progress=status.progress,
+        message=status.message,
+        error=status.error and ErrorRecord(code=status.error.code, message=status.error.message),
+        failed_items=[FailedItemRecord(item_id=item.item_id, message=item.message) for item in status.failed_items],
+        assets=[AssetRecord.model_validate(asset, from_attributes=True) for asset in assets],
+        fetched_at=fetched_at,
+    )
+    left_out = {"result"} if fetched_at else {"result", "fetched_at"}
+    head = envelope.model_dump_json(by_alias=True, exclude=left_out).encode()
+    return head[:-1] + b',"result":' + compact(result) + b"}\n"
+
+
+def json_schema() -> bytes:
+    """The record's JSON Schema, as it is shipped."""
+    schema = Record.model_json_schema(by_alias=True, mode="serialization")
+    return json.dumps(schema, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+# --- queries ---
+
+
+def query(expression: str) -> Callable[[bytes], bytes]:
+    """A JMESPath expression, compiled: record in, one line of JSON out. `UsageError` where it is none."""
+    try:
+        compiled = jmespath.compile(expression)
+    except jmespath.exceptions.JMESPathError as error:
+        raise UsageError(f"--query: {' '.join(str(error).split())}", hint="see https://jmespath.org") from None
+
+    def run(line: bytes) -> bytes:
+        try:
+            found = compiled.search(json.loads(line, parse_float=_number))
+        except (jmespath.exceptions.JMESPathError, RecursionError) as error:
+            raise UsageError(f"--query: {' '.join(str(error).split())}") from None
+        return encode(_as_written(found)) + b"\n"
+
+    return run
+
+
+# JMESPath knows a number by the name of its type; this one remembers how it was written
+_Written: Any = type("float", (float,), {})
+
+
+def _number(text: str) -> Any:
+    number = _Written(text)
+    number.text = text
+    return number
+
+
+def _as_written(value: Json) -> Json:
+    if isinstance(value, list):
+        return [_as_written(element) for element in value]
+    if isinstance(value, dict):
+        return {key: _as_written(member) for key, member in value.items()}
+    if isinstance(value, float) and hasattr(value, "text"):
+        return msgspec.Raw(value.text)
+    return msgspec.Raw(str(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+# --- rows ---
+
+
+def compiled(rules: RowRules) -> Callable[[str, str, bytes], Iterator[Row]]:
+    """Row rules, compiled: (provider, job id, result) -> rows, each a mapping of column to JSON token.
+
+    Numbers stay as the service wrote them, lists stay compact JSON. A result that none of the rules fits gives one
+    row of its own fields, so that nothing is lost.
+    """
+    kinds = [_Kind(rows) for rows in rules.kinds]
+    tops = {kind.steps[0].key for kind in kinds}
+
+    def rows_of(provider: str, job_id: str, result: bytes) -> Iterator[Row]:
+        start = {"provider": encode(provider), "job_id": encode(job_id)}
+        top = members(result)
+        beside = {f"{rules.top}.{key}": raw for key, raw in top.items() if key not in tops}
+        carried = dict(_leaves_of(beside, rules.left_out))
+        found = False
+        for kind in kinds:
+            for row in kind.rows(top, carried):
+                found = True
+                yield start | row
+        fits = any(kind.steps[0].key in top for kind in kinds)
+        if not found and not fits:
+            for row in _unruled(result, rules):
+                yield start | {"kind": encode(rules.top)} | row
+
+    return rows_of
+
+
+def _unruled(result: bytes, rules: RowRules) -> Iterator[Row]:
+    """Rows of a result that no rule fits: its own fields, one row for each element where it is a list."""
+    for element in elements(result) or [msgspec.Raw(compact(result))]:
+        own = dict(_leaves("", element)) if opens(element) == b"{" else {"value": compact(bytes(element))}
+        row = {
+            _free(name, {}, COMMON_COLUMNS): raw
+            for name, raw in own.items()
+            if not _is_left_out(f"{rules.top}.{name}", rules.left_out)
+        }
+        if row:
+            yield row
+
+
+class _Step:
+    """One segment of a path: a key or `*`, and whether its elements are meant."""
+
+    def __init__(self, text: str) -> None:
+        self.key = text.removesuffix("[]")
+        self.many = text.endswith("[]")
+
+
+class _Kind:
+    """One row kind, its path split and its columns turned around (own field -> common column)."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rule = rows
+        self.steps = [_Step(text) for text in rows.each.split(".")]
+
+    def rows(self, top: Mapping[str, msgspec.Raw], carried: Row) -> Iterator[Row]:
+        """Every row of this kind under the opened top of a result."""
+        for leaf, kind, parents in self._walk(top, self.steps, self.rule.kind, {}, ""):
+            yield self._row({**carried, **parents}, leaf, kind)
+
+    def _walk(
+        self, level: Mapping[str, msgspec.Raw], steps: list[_Step], kind: str | None, parents: Row, name: str
+    ) -> Iterator[tuple[msgspec.Raw | None, str, Row]]:
+        """Each element at the end of the path, with its kind and what its parents carry; None for an empty level."""
+        step, rest = steps[0], steps[1:]
+        found = False
+        for key, raw in level.items() if step.key == "*" else _only(level, step.key):
+            word = key if step.key == "*" else kind
+            here = name if step.key == "*" else f"{name}.{key}".lstrip(".")
+            for element in elements(raw) if step.many and opens(raw) == b"[" else (raw,):
+                if bytes(element) == b"null":
+                    continue
+                found = True
+                if not rest or opens(element) != b"{":
+                    yield element, word or here, parents
+                else:
+                    inside = members(element)
+                    yield from self._walk(inside, rest, word, {**parents, **_beside(inside, here, rest[0])}, here)
+        if not found and name:
+            yield None, self.rule.empty, parents
+
+    def _row(self, carried: Row, leaf: msgspec.Raw | None, kind: str) -> Row:
+        own: Row = {}
+        if leaf is not None:
+            own = dict(_leaves("", leaf)) if opens(leaf) == b"{" else {"value": compact(bytes(leaf))}
+        for name, raw in carried.items():
+            own[_free(name, own)] = raw
+        row: Row = {"kind": encode(kind)}
+        for column, names in self.rule.copies.items():
+            filled = next((own[name] for name in names if own.get(name, b"null") not in {b"null", b'""'}), None)
+            if filled is not None:
+                row[column] = filled
+        for column, names in self.rule.columns.items():
+            taken = next((name for name in names if own.get(name, b"null") != b"null"), None)
+            if taken is not None:
+                row[column] = own.pop(taken)
+        for name, raw in own.items():
+            row[_free(name, row, COMMON_COLUMNS)] = raw
+        return row
+
+
+def _only(level: Mapping[str, msgspec.Raw], key: str) -> list[tuple[str, msgspec.Raw]]:
+    return [(key, level[key])] if key in level else []
+
+
+def _beside(level: Mapping[str, msgspec.Raw], name: str, step: _Step) -> Row:
+    """What stands on a level beside the way down; a way through every member leaves nothing beside it."""
+    if step.key == "*":
+        return {}
+    return dict(_leaves_of({f"{name}.{key}": raw for key, raw in level.items() if key != step.key}, {}))
+
+
+def _free(name: str, taken: Mapping[str, bytes], reserved: tuple[str, ...] = ()) -> str:
+    """The name itself, or with marks behind it where another field has it already: nothing may be overwritten."""
+    while name in taken or name in reserved:
+        name += "~"
+    return name
+
+
+def _leaves_of(level: Mapping[str, msgspec.Raw], left_out: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+    for name, raw in level.items():
+        if not _is_left_out(name, left_out):
+            yield from _leaves(name, raw)
+
+
+def _leaves(name: str, raw: msgspec.Raw) -> Iterator[tuple[str, bytes]]:
+    """Every leaf under a value, dotted; lists and empty objects are leaves, as compact JSON."""
+    inside = members(raw) if opens(raw) == b"{" else {}
+    if not inside:
+        yield name, compact(bytes(raw)) if opens(raw) in {b"[", b"{"} else bytes(raw)
+    for key, member in inside.items():
+        yield from _leaves(f"{name}.{key}" if name else key, member)
+
+
+def _is_left_out(name: str, left_out: Mapping[str, str]) -> bool:
+    return any(name == prefix or name.startswith(prefix + ".") for prefix in left_out)
+
+
+def check_json(result: bytes) -> bytes:
+    """The bytes themselves where they are JSON; `BadReply` otherwise."""
+    if not result.strip():
+        raise BadReply("the result is empty")
+    compact(result)
+    return result
+
+
+def text(raw: bytes) -> str:
+    """A JSON token as the text of a table cell: strings decoded, null empty, everything else as written."""
+    if raw[:1] == b'"':
+        decoded: str = decode(raw)
+        return decoded
+    return "" if raw == b"null" else raw.decode()

@@ -1,0 +1,178 @@
+"""What a service is made of: calls, scripts that answer them, cases, and the memory between two calls."""
+
+import json
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jobfetch.sandbox.wire import Reply
+
+STILL_RUNNING = 75
+"""The exit code of a run that a deadline ended."""
+
+_MOST_KEYS = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request taken apart; header names are lower case, the last of equal names wins."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Memory:
+    """All that the sandbox remembers between two requests; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._looks: Counter[tuple[str, ...]] = Counter()
+        self._kept: dict[tuple[str, ...], str] = {}
+
+    def look(self, *key: str) -> int:
+        """Count one more look at this and say the how manieth it is, from 1."""
+        with self._lock:
+            self._looks[key] += 1
+            if len(self._looks) > _MOST_KEYS:
+                del self._looks[next(iter(self._looks))]
+            return self._looks[key]
+
+    def keep(self, *key: str, value: str) -> str:
+        """Keep this value unless there is one already; what is kept comes back."""
+        with self._lock:
+            return self._kept.setdefault(key, value)
+
+    def clear(self) -> None:
+        """Forget all looks and values."""
+        with self._lock:
+            self._looks.clear()
+            self._kept.clear()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where and how fast this sandbox runs, with its memory."""
+
+    url: str
+    storage_url: str
+    pace: float
+    memory: Memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request on its way to a script."""
+
+    request: Request
+    site: Site
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """What the path's pattern caught."""
+    job_id: str = ""
+    look: int = 1
+    """The how manieth request for this stage of this job it is, from 1."""
+
+
+Script = Callable[[Call], Reply]
+"""Decides what one call is answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One way in which a job behaves."""
+
+    name: str
+    what: str
+    status: Script
+    """Answers requests for the job's status."""
+    more: Mapping[str, Script] = field(default_factory=dict)
+    """Answers at the job's later stages; a stage that is absent goes well."""
+    exit_code: int = 0
+
+    @property
+    def needs_timeout(self) -> bool:
+        """Whether only a deadline can end a run that waits for it."""
+        return self.exit_code == STILL_RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A method and a path's pattern, with the script that serves them."""
+
+    method: str
+    pattern: re.Pattern[str]
+    script: Script
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One service that the sandbox plays."""
+
+    name: str
+    cases: tuple[tuple[str, Case], ...]
+    """The cases to show people, each with the job id that stands for it."""
+    routes: tuple[Route, ...]
+    stored: tuple[Route, ...] = ()
+    """What the storage origin serves for this service."""
+    environment: Callable[[str], dict[str, str]]
+    """What a client needs in its environment, given the sandbox's address."""
+    secrets: tuple[str, ...]
+
+
+def route(method: str, pattern: str, script: Script) -> Route:
+    """A route; `{name}` in the pattern catches one segment of the path."""
+    return Route(method, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)), script)
+
+
+def first(times: int, script: Script, then: Script) -> Script:
+    """Answer the first looks with one script and all later ones with another."""
+    return lambda call: (script if call.look <= times else then)(call)
+
+
+def later(looks: int, script: Script) -> Script:
+    """Make a script believe that so many looks came before it began."""
+    return lambda call: script(replace(call, look=call.look - looks))
+
+
+def always(reply: Reply) -> Script:
+    """Answer the same every time."""
+    return lambda _call: reply
+
+
+def changed(script: Script, change: Callable[[Reply], Reply]) -> Script:
+    """Answer what another script answers, spoilt or dressed up."""
+    return lambda call: change(script(call))
+
+
+def dumped(value: object, *, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    """A JSON reply."""
+    return verbatim(json.dumps(value, ensure_ascii=False).encode(), status=status, headers=headers)
+
+
+def verbatim(body: bytes, *, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    """A JSON reply whose bytes are given, since numbers must stay as they are written."""
+    return Reply(status=status, headers=(("Content-Type", "application/json"), *headers), body=body)
+
+
+@cache
+def stored_bytes(service: str, name: str) -> bytes:
+    """The bytes of a stored file."""
+    return resources.files("jobfetch.sandbox").joinpath("replies", service, name).read_bytes()
+
+
+def sample(service: str, name: str) -> Any:
+    """A stored sample reply, a fresh copy each time."""
+    return json.loads(stored_bytes(service, f"{name}.json"))
+
+
+def perform(call: Call, service: str, job_id: str, stage: str, script: Script) -> Reply:
+    """Let a script answer for one stage of a job, and count the look."""
+    look = call.site.memory.look(service, job_id, stage)
+    return script(replace(call, job_id=job_id, look=look))

@@ -1,0 +1,434 @@
+"""What a provider is made of: frozen data and small rules, and the pure functions that read replies by them.
+
+A provider does no input or output of its own: it says where things stand in a reply, this module looks there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from urllib.parse import quote
+
+from jobfetch.errors import (
+    BadReply,
+    ConfigError,
+    CredentialsError,
+    JobfetchError,
+    NotFound,
+    ResultGone,
+    Unavailable,
+    UsageError,
+)
+from jobfetch.model import (
+    Asset,
+    FailedItem,
+    JobError,
+    Json,
+    Reply,
+    Request,
+    Send,
+    State,
+    Status,
+    hint,
+    promised_json,
+    retry_after,
+    safe_url,
+    timestamp,
+)
+
+# --- settings and credentials ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Param:
+    """One setting or secret: its name spells the option, `JOBFETCH_<PROVIDER>_<NAME>` and the TOML key.
+
+    `env` holds the vendor's own variables, tried in order after ours; a value of the mapping is a template for what
+    the variable holds (`{}` where the variable is the value itself).
+    """
+
+    name: str
+    help: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    default: str | None = None
+    required: bool = False
+
+    @property
+    def option(self) -> str:
+        """The command line's spelling, for example `--base-url`."""
+        return "--" + self.name.replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderKey:
+    """A credential sent as it is in one header, after `prefix`."""
+
+    secret: str
+    header: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCredentials:
+    """OAuth2 client credentials (RFC 6749, 4.4); each field names the setting or secret that holds the value."""
+
+    secret: str
+    client_id: str
+    token_url: str
+    scopes: str
+    audience: str
+    #: the token request's scope where the user names none; None leaves it out
+    default_scopes: Callable[[Mapping[str, str]], str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auth:
+    """The secrets a service takes, and how they sign: the first scheme whose secret is there is used."""
+
+    secrets: tuple[Param, ...]
+    schemes: tuple[HeaderKey | ClientCredentials, ...]
+
+
+# --- errors ---
+
+
+class Kind(Enum):
+    """What a refusal means for us, whatever its HTTP status says."""
+
+    RETRY = "retry"  # ask again soon
+    OUTAGE = "outage"  # the service is in trouble, and asking again at once does not help
+    CREDENTIALS = "credentials"
+    NOT_FOUND = "not_found"
+    GONE = "gone"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """One refusal, read: what it means, and the service's own code, words and request id."""
+
+    kind: Kind
+    status: int
+    where: str
+    code: str | None
+    message: str | None
+    request_id: str | None
+    web_page: bool = False
+
+    def error(self, *, tries: int = 1) -> JobfetchError:
+        """The error to raise for it."""
+        said = f": {self.message}" if self.message else ""
+        said = said or (": the answer is a web page; wrong host, or a proxy?" if self.web_page else "")
+        code = f" {self.code}" if self.code and self.code != str(self.status) else ""
+        after = f" after {tries} tries" if tries > 1 else ""
+        shape, verb, advice = _SHAPES[self.kind]
+        text = f"{self.where} {verb} (HTTP {self.status}{code}{after}){said}"
+        return shape(text, hint=advice, code=self.code, request_id=self.request_id)
+
+
+_SHAPES: dict[Kind, tuple[type[JobfetchError], str, str]] = {
+    Kind.RETRY: (Unavailable, "is unavailable", "run the same line again later"),
+    Kind.OUTAGE: (Unavailable, "is in trouble", "run the same line again later"),
+    Kind.CREDENTIALS: (
+        CredentialsError,
+        "refused the credentials",
+        "check them: `jobfetch providers show PROVIDER` names every place they may come from",
+    ),
+    Kind.NOT_FOUND: (NotFound, "does not know this", "check the job id, the project and base_url"),
+    Kind.GONE: (ResultGone, "says that the result is gone", "start the job again at the service"),
+    Kind.REFUSED: (BadReply, "refused the request", "the service's own words above say why"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRules:
+    """Where a service's error body keeps its code, message and request id, and what its own codes mean.
+
+    `kind` may overrule everything by looking at the reply; `codes` comes next, the HTTP status last.
+    """
+
+    code: tuple[str, ...] = ()
+    message: tuple[str, ...] = ()
+    request_id: tuple[str, ...] = ()
+    request_id_headers: tuple[str, ...] = ("x-request-id",)
+    codes: Mapping[str, Kind] = field(default_factory=dict)
+    kind: Callable[[Reply], Kind | None] | None = None
+    #: whether a 2xx reply is a refusal all the same
+    refused: Callable[[Reply], bool] | None = None
+    retry_statuses: frozenset[int] = frozenset({408, 425, 429})
+
+    def read(self, reply: Reply) -> Trouble | None:
+        """What is wrong with a reply; None for a good one."""
+        if reply.ok and not (self.refused and self.refused(reply)):
+            return None
+        code, message, request_id = self._words(reply)
+        by_header = next((reply.headers[name] for name in self.request_id_headers if name in reply.headers), None)
+        kind = (self.kind and self.kind(reply)) or self.codes.get(code or "") or self._by_status(reply.status)
+        return Trouble(
+            kind=kind,
+            status=reply.status,
+            where=safe_url(reply.url),
+            code=code,
+            message=message,
+            request_id=by_header or request_id,
+            web_page=reply.media_type == "text/html",
+        )
+
+    def check(self, reply: Reply) -> Reply:
+        """The reply itself when it is good; otherwise the error that it is."""
+        if trouble := self.read(reply):
+            raise trouble.error()
+        return reply
+
+    def _words(self, reply: Reply) -> tuple[str | None, str | None, str | None]:
+        try:
+            document = reply.document
+            return (
+                document.text(*self.code) if self.code else None,
+                document.text(*self.message) if self.message else None,
+                document.text(*self.request_id) if self.request_id else None,
+            )
+        except BadReply:  # an error page: its status is all that it says
+            return None, None, None
+
+    def _by_status(self, status: int) -> Kind:
+        if status in {401, 402, 403}:
+            return Kind.CREDENTIALS
+        if status in {404, 410}:
+            return Kind.NOT_FOUND if status == 404 else Kind.GONE  # noqa: PLR2004 - HTTP's own number
+        if status in self.retry_statuses or status >= 500:  # noqa: PLR2004 - the meaning of 5xx
+            return Kind.RETRY
+        return Kind.REFUSED
+
+
+#: For replies that are not the service's own: foreign storage, token endpoints.
+PLAIN_ERRORS = ErrorRules(code=("error.code", "error"), message=("error_description", "error.message", "message"))
+
+
+# --- looking at a job ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When to look again, in seconds: first `start` after the first look, each time `factor` longer, up to `cap`.
+
+    `jitter` is the share by which each wait varies. Looks at all jobs of a run together keep at least `gap` apart.
+    A job whose state has not moved for `stuck_after` is spoken of once.
+    """
+
+    start: float = 2.0
+    factor: float = 1.5
+    cap: float = 30.0
+    jitter: float = 0.2
+    gap: float = 0.0
+    stuck_after: float = 900.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """The state by the service's own word at a path; case does not matter, an unknown word is *running*."""
+
+    path: str
+    states: Mapping[str, State]
+
+    def read(self, reply: Reply) -> tuple[State, str]:
+        """The state and the service's word for it. `BadReply` where there is no word at all."""
+        word = reply.document.text(self.path)
+        if word is None:
+            raise BadReply(
+                f"{safe_url(reply.url)} answered JSON without `{self.path}`, so the job's state is unknown",
+                hint="wrong base_url, or the service has changed",
+            )
+        folded = {known.casefold(): state for known, state in self.states.items()}
+        return folded.get(word.casefold(), State.RUNNING), word
+
+    def knows(self, word: str) -> bool:
+        """Whether the service has told us about this word."""
+        return word.casefold() in {known.casefold() for known in self.states}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """One job at a service: base URL, settings (`project`, ...) and the job's id."""
+
+    base_url: str
+    params: Mapping[str, str]
+    job_id: str = ""
+
+    def url(self, path: str) -> str:
+        """The absolute URL for a path template; every value is quoted, so that it stays one segment."""
+        values = {name: quote(value, safe="") for name, value in {**self.params, "job_id": self.job_id}.items()}
+        return self.base_url.rstrip("/") + path.format_map(values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobApi:
+    """How to ask for one job and what its reply means. Rules get the reply; paths are dotted.
+
+    `result` is None where the status reply is the result; otherwise it gives the request for it, or None while the
+    service has not filled it in, which is *running*. `partial` reads the parts that failed: a job that succeeded with
+    any of them is *partial*. `assets` finds links in the result's own bytes.
+    """
+
+    path: str
+    words: Words
+    id_pattern: re.Pattern[str] = re.compile(r"[^\x00-\x1f\x7f]{1,512}")
+    id_help: str = "the job's id"
+    headers: Callable[[Mapping[str, str]], Mapping[str, str]] | None = None
+    result: Callable[[Address, Reply], Request | None] | None = None
+    progress: Callable[[Reply], float | None] | None = None
+    message: tuple[str, ...] = ()
+    error: tuple[str, ...] = ()
+    partial: Callable[[Reply], tuple[FailedItem, ...]] | None = None
+    created: str | None = None
+    started: str | None = None
+    finished: str | None = None
+    hint: str | None = None
+    assets: Callable[[Address, bytes], Iterator[Asset]] | None = None
+    schedule: Schedule = Schedule()
+
+
+# --- rows ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """One kind of row: where it stands in the result, and which of its fields the common columns take.
+
+    `each` is a path in which `[]` stands for every element and `*` for every member (its name becomes `kind`);
+    `kind` is the fixed word otherwise. What lies beside the path on the way down is carried into every row, named by
+    the level it stands on (`items.fileId`); the element's own fields keep their own dotted names. `columns` moves a
+    field (the first that is filled) into a common column, `copies` copies it. A level with nothing below it still
+    gives one row, of kind `empty`, so that nothing is lost.
+    """
+
+    each: str
+    kind: str | None = None
+    empty: str = "item"
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    copies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowRules:
+    """All row kinds of a service, what they leave out and why (dotted name -> reason), and what the top is called."""
+
+    kinds: tuple[Rows, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    top: str = "job"
+
+
+#: The columns that rows of all services share, in order.
+COMMON_COLUMNS = (
+    "provider",
+    "job_id",
+    "item_id",
+    "kind",
+    "label",
+    "text",
+    "score",
+    "page",
+    "x_min",
+    "y_min",
+    "x_max",
+    "y_max",
+)
+
+
+# --- the whole ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """A service, whole. `base_url` gives the default address from the settings, or None where one must be set."""
+
+    name: str
+    title: str
+    docs: str
+    settings: tuple[Param, ...]
+    auth: Auth
+    errors: ErrorRules
+    job: JobApi
+    rows: RowRules
+    base_url: Callable[[Mapping[str, str]], str | None]
+    #: the vendor's own variables for the base URL
+    base_url_env: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def check_job_id(provider: Provider, job_id: str) -> str:
+    """The id itself when it can be one of this provider's; `UsageError` otherwise."""
+    if job_id in {".", ".."} or not provider.job.id_pattern.fullmatch(job_id):
+        raise UsageError(
+            f"{job_id[:80]!r} is no job id of {provider.name}: {provider.job.id_help}",
+            hint=f"jobfetch get {provider.name} --help",
+        )
+    return job_id
+
+
+def look(provider: Provider, send: Send, address: Address, now: Callable[[], datetime]) -> Status:
+    """Ask the service once about one job."""
+    job = provider.job
+    headers = job.headers(address.params) if job.headers else {}
+    reply = provider.errors.check(send(Request(url=address.url(job.path), headers=headers)))
+    return read_status(provider, address, reply, now())
+
+
+def read_status(provider: Provider, address: Address, reply: Reply, now: datetime) -> Status:
+    """What a good status reply says about the job."""
+    job, document = provider.job, reply.document
+    state, word = job.words.read(reply)
+    warnings = [warning] if (warning := promised_json(reply)) else []
+    if not job.words.knows(word):
+        warnings.append(f"{provider.name} says {word!r}, a state nobody has documented; taken as running")
+    failed_items = job.partial(reply) if job.partial and state.terminal else ()
+    if state is State.SUCCEEDED and failed_items:
+        state = State.PARTIAL
+    result = None
+    if state is State.SUCCEEDED and job.result:
+        result = job.result(address, reply)
+        state = state if result else State.RUNNING
+    error = document.text(*job.error) if job.error else None
+    return Status(
+        state=state,
+        provider_state=word,
+        reply=reply,
+        result=result,
+        progress=job.progress(reply) if job.progress else None,
+        message=document.text(*job.message) if job.message else None,
+        error=JobError(error) if error else None,
+        failed_items=failed_items,
+        created_at=_time(reply, job.created),
+        started_at=_time(reply, job.started),
+        finished_at=_time(reply, job.finished) if state.terminal else None,
+        retry_after=max(_hints(reply, job.hint, now), default=None),
+        warnings=tuple(warnings),
+    )
+
+
+def _time(reply: Reply, path: str | None) -> str | None:
+    return timestamp(reply.document.get(path)) if path else None
+
+
+def _hints(reply: Reply, path: str | None, now: datetime) -> list[float]:
+    told = (retry_after(reply, now), hint(reply.document.get(path)) if path else None)
+    return [seconds for seconds in told if seconds is not None]
+
+
+def needed(params: Mapping[str, str], name: str, provider: str, *, why: str = "") -> str:
+    """A setting that must be there; `ConfigError` with every way to give it otherwise."""
+    if params.get(name):
+        return params[name]
+    variable = f"JOBFETCH_{provider}_{name}".upper()
+    raise ConfigError(
+        f"{provider} needs {name}{why}",
+        hint=f"give --{name.replace('_', '-')}, set {variable}, or put `{name} = ...` under [{provider}] in config.toml",
+    )
+
+
+def text_of(value: Json) -> str | None:
+    """An id as text: numbers as written, nothing for null."""
+    return None if value is None else str(value)

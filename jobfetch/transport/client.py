@@ -1,0 +1,163 @@
+"""Sends a request until it has an answer worth giving: retries, redirects by hand, credentials for their origin only.
+
+It does not decide what an answer means for a job, and knows nothing of polling.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import BinaryIO, Protocol
+from urllib.parse import urljoin, urlsplit
+
+from jobfetch.errors import BadReply, JobfetchError, StillRunning
+from jobfetch.model import Deadline, Purpose, Reply, Request, origin, retry_after, rfc3339, safe_url
+from jobfetch.spec import PLAIN_ERRORS, ErrorRules, Kind
+from jobfetch.transport.wire import Wire
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MOST_HOPS = 10
+
+
+class Signer(Protocol):
+    """Gives the headers that prove who we are, for one URL; none for an origin that may not see them."""
+
+    def headers(self, url: str) -> Mapping[str, str]:
+        """The credential headers for this URL, or none."""
+
+    def renew(self, used: Mapping[str, str]) -> bool:
+        """After a 401: whether other headers than those used are there now."""
+
+
+class Transport:
+    """What the use-cases send through. `now`, `sleep` and `jitter` are parameters for the sake of tests."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        deadline: Deadline,
+        errors: ErrorRules,
+        retries: int,
+        now: Callable[[], datetime],
+        sleep: Callable[[float], None],
+        notify: Callable[[str], None],
+        jitter: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._wire = wire
+        self._deadline = deadline
+        self._errors = errors
+        self._tries = retries + 1
+        self._now = now
+        self._sleep = sleep
+        self._notify = notify
+        self._jitter = jitter
+
+    def send(self, request: Request, *, signer: Signer | None = None, sink: BinaryIO | None = None) -> Reply:
+        """The reply, whatever its status, after the retries that it deserved; a good body goes into `sink`, if given.
+
+        Raises:
+            Unavailable: the retries are used up.
+            CutReply: likewise, and the reply was cut each time.
+            StillRunning: the deadline came first, or the service asks to come back after it.
+            BadReply: a redirect that may not be followed.
+
+        """
+        for tried in range(1, self._tries + 1):
+            if sink is not None:
+                sink.seek(0)
+                sink.truncate()
+            error, reply = self._try(request, signer, sink)
+            trouble = None if reply is None else self._rules(request, reply).read(reply)
+            if reply is not None and (trouble is None or trouble.kind is not Kind.RETRY):
+                return reply
+            problem = trouble.error(tries=tried) if trouble else error
+            if problem is None:
+                raise AssertionError("a try ends with a reply or an error")
+            if tried == self._tries or not problem.transient:
+                raise problem
+            self._pause(problem, tried, reply)
+        raise AssertionError("there is at least one try")
+
+    def _try(
+        self, request: Request, signer: Signer | None, sink: BinaryIO | None
+    ) -> tuple[JobfetchError | None, Reply | None]:
+        try:
+            return None, self._followed(request, signer, sink)
+        except JobfetchError as error:
+            if not error.transient:
+                raise
+            return error, None
+
+    def _rules(self, request: Request, reply: Reply) -> ErrorRules:
+        foreign = origin(reply.url) != origin(request.url)
+        return PLAIN_ERRORS if foreign or request.purpose is Purpose.TOKEN else self._errors
+
+    def _pause(self, problem: JobfetchError, tried: int, reply: Reply | None) -> None:
+        """Wait before the next try: full jitter, never less than the service asks for, never past the deadline."""
+        asked = retry_after(reply, self._now()) if reply else None
+        wait = max(self._jitter(0, min(30.0, 0.5 * 2 ** (tried - 1))), asked or 0.0)
+        if wait >= self._deadline.left():
+            back = self._now() + timedelta(seconds=asked) if asked else None
+            when = f" (the service asks to come back at {rfc3339(back)})" if back else ""
+            raise StillRunning(
+                f"the deadline comes before the next try{when}; last: {problem.message}",
+                hint="run the same line again later",
+                request_id=problem.request_id,
+                retry_at=back,
+            )
+        self._notify(f"{problem.message}; trying again in {wait:.1f} s ({tried} of {self._tries - 1})")
+        self._sleep(wait)
+
+    def _followed(self, request: Request, signer: Signer | None, sink: BinaryIO | None) -> Reply:
+        """One try: the request, and the redirects that it may follow."""
+        reply = self._signed(request, signer, sink)
+        for _ in range(MOST_HOPS):
+            if reply.status not in REDIRECTS:
+                return reply
+            request, signer = _redirected(request, reply, signer)
+            reply = self._signed(request, signer, sink)
+        raise BadReply(f"{safe_url(request.url)} redirects without end", hint="check base_url")
+
+    def _signed(self, request: Request, signer: Signer | None, sink: BinaryIO | None) -> Reply:
+        """One exchange with credentials; refused ones are renewed once."""
+        credentials = signer.headers(request.url) if signer else {}
+        reply = self._wire.exchange(request, request.url, {**request.headers, **credentials}, sink)
+        if signer and credentials and reply.status == 401 and signer.renew(credentials):  # noqa: PLR2004 - HTTP's own
+            self._notify("the credential was refused; renewed, asking once more")
+            credentials = signer.headers(request.url)
+            reply = self._wire.exchange(request, request.url, {**request.headers, **credentials}, sink)
+        return reply
+
+
+def _redirected(request: Request, reply: Reply, signer: Signer | None) -> tuple[Request, Signer | None]:
+    """The request that a redirect asks for, bare where it leads to another origin; `BadReply` where it may not lead."""
+    here, location = request.url, reply.headers.get("location")
+    if not location:
+        raise BadReply(f"{safe_url(here)} redirects (HTTP {reply.status}) without saying where")
+    target = _without_user(urljoin(here, location))
+    if urlsplit(target).scheme not in {"http", "https"}:
+        raise BadReply(f"{safe_url(here)} redirects to something that is not HTTP")
+    if urlsplit(here).scheme == "https" and urlsplit(target).scheme != "https":
+        raise BadReply(f"{safe_url(here)} redirects from https to http ({_host(target)}); not followed")
+    if origin(here) == origin(target):
+        return replace(request, url=target), signer
+    if request.purpose is not Purpose.RESULT:
+        raise BadReply(
+            f"{safe_url(here)} redirects to another origin, {_host(target)}; not followed",
+            hint="check base_url: the address itself should answer",
+        )
+    # whatever named us or the job to the first origin stays there
+    return replace(request, url=target, headers={}, form=None), None
+
+
+def _without_user(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _host(url: str) -> str:
+    scheme, host, port = origin(url)
+    return f"{scheme}://{host}:{port}"

@@ -1,0 +1,302 @@
+"""One request on the wire, and what came back: the only module that knows requests and urllib3.
+
+It does not retry, does not follow redirects, and knows nothing of credentials: it gets headers and sends them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from jobfetch.errors import BadReply, ConfigError, CutReply, JobfetchError, StillRunning, Unavailable
+from jobfetch.model import Deadline, Purpose, Reply, Request, origin, safe_url
+from jobfetch.transport.reaper import Reaper, Watch
+
+#: Bytes that may be held in memory to be parsed.
+PARSE_LIMIT = 512 * 1024 * 1024
+#: Bytes of an error page that are worth reading.
+ERROR_LIMIT = 1024 * 1024
+
+CONNECT_TIMEOUT = 10.0
+READ_TIMEOUT = 30.0
+#: A status or token reply is small: one that takes longer than this is dripping.
+SMALL_REPLY_TIMEOUT = 300.0
+CHUNK = 256 * 1024
+
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+class Wire:
+    """Connections, one set a thread, with proxies and trusted authorities resolved once."""
+
+    def __init__(
+        self,
+        *,
+        deadline: Deadline,
+        user_agent: str,
+        ca_bundle: str | None = None,
+        parse_limit: int = PARSE_LIMIT,
+    ) -> None:
+        self._deadline = deadline
+        self._user_agent = user_agent
+        self._verify = trusted(ca_bundle)
+        self._parse_limit = parse_limit
+        self._reaper = Reaper()
+        self._proxies: dict[tuple[str, str, int], dict[str, str]] = {}
+        self._local = threading.local()
+        self._adapters: list[_Adapter] = []
+
+    def exchange(self, request: Request, url: str, headers: Mapping[str, str], sink: BinaryIO | None = None) -> Reply:
+        """Send once and read the reply: into `sink` where it is good and a sink is given, else into memory.
+
+        Raises:
+            Unavailable: no connection, no answer, a reset.
+            CutReply: the body ended early.
+            StillRunning: the deadline came first; the connection is closed by then.
+            BadReply: more than may be parsed in memory.
+
+        """
+        ends = time.monotonic() + self._time_for(request)
+        adapter = self._adapter()
+        with self._reaper.watching(ends) as watch, adapter.watched_by(watch):
+            try:
+                reply = self._exchange(adapter, request, url, headers, sink)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                if not watch.fired:
+                    raise _translated(error, url) from None
+            else:
+                # a line that was closed on time looks like the end of a body that named no length
+                if not watch.fired:
+                    return reply
+            raise self._too_late(url)
+
+    def close(self) -> None:
+        """Close every connection, so that the process can end at once."""
+        for adapter in self._adapters:
+            adapter.close()
+
+    def _exchange(
+        self, adapter: _Adapter, request: Request, url: str, headers: Mapping[str, str], sink: BinaryIO | None
+    ) -> Reply:
+        left = self._time_for(request)
+        response = adapter.send(
+            self._prepared(request, url, headers),
+            stream=True,
+            timeout=(min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left)),
+            verify=self._verify,
+            proxies=self._proxies_for(url),
+        )
+        with contextlib.closing(response):
+            reply = Reply(response.status_code, {k.lower(): v for k, v in response.headers.items()}, b"", url)
+            if reply.ok and sink is not None:
+                for chunk in response.raw.stream(CHUNK, decode_content=True):
+                    sink.write(chunk)
+                return reply
+            limit = self._parse_limit if reply.ok else ERROR_LIMIT
+            body = b"".join(_limited(response.raw.stream(CHUNK, decode_content=True), reply, limit))
+            return Reply(reply.status, reply.headers, body, url)
+
+    def _too_late(self, url: str) -> JobfetchError:
+        if self._deadline.left() > 0:
+            return Unavailable(f"{safe_url(url)} took over {SMALL_REPLY_TIMEOUT:.0f} s for one reply")
+        return StillRunning(f"the deadline passed while {safe_url(url)} was answering")
+
+    def _time_for(self, request: Request) -> float:
+        left = self._deadline.left()
+        if left <= 0:
+            raise StillRunning("the deadline passed")
+        return left if request.purpose is Purpose.RESULT else min(left, SMALL_REPLY_TIMEOUT)
+
+    def _prepared(self, request: Request, url: str, headers: Mapping[str, str]) -> requests.PreparedRequest:
+        whole = {
+            "User-Agent": self._user_agent,
+            "Accept": request.accept,
+            # what is stored as it comes has a length that means bytes
+            "Accept-Encoding": "gzip" if request.accept == "application/json" else "identity",
+            **headers,
+        }
+        try:
+            return requests.Request(request.method, url, headers=whole, data=dict(request.form or {})).prepare()
+        except (requests.RequestException, UnicodeError, ValueError):
+            raise BadReply(f"{safe_url(url)} is no address that can be asked", hint="check base_url") from None
+
+    def _adapter(self) -> _Adapter:
+        if not hasattr(self._local, "adapter"):
+            self._local.adapter = _Adapter()
+            self._adapters.append(self._local.adapter)
+        adapter: _Adapter = self._local.adapter
+        return adapter
+
+    def _proxies_for(self, url: str) -> dict[str, str]:
+        home = origin(url)
+        if home not in self._proxies:
+            self._proxies[home] = requests.utils.get_environ_proxies(url)
+        return self._proxies[home]
+
+
+def trusted(ca_bundle: str | None) -> str | bool:
+    """The file or folder of trusted authorities: the option, the usual variables, or the built-in ones (True)."""
+    candidates = [("--ca-bundle", ca_bundle), *((name, os.environ.get(name)) for name in _CA_VARIABLES)]
+    name, path = next(((name, path) for name, path in candidates if path), ("", None))
+    if path is None:
+        return True
+    if not Path(path).exists():
+        raise ConfigError(f"{name} names {path}, which does not exist", hint="name a PEM file of trusted authorities")
+    return path
+
+
+def _limited(chunks: Iterator[bytes], reply: Reply, limit: int) -> Iterator[bytes]:
+    read = 0
+    for chunk in chunks:
+        read += len(chunk)
+        if read > limit and reply.ok:
+            raise BadReply(
+                f"{safe_url(reply.url)} sent more than {limit} bytes, the most that is parsed in memory",
+                hint="raise --parse-limit, or store the result untouched: -f raw -o FILE",
+            )
+        if read > limit:
+            return  # an error page: its beginning has said enough
+        yield chunk
+
+
+def _translated(error: Exception, url: str) -> JobfetchError:
+    """Our error for one of the libraries'; none of their text, which holds whole URLs."""
+    where = safe_url(url)
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return BadReply(
+            f"{where} has a certificate that is not trusted here",
+            hint="name the authority's file with --ca-bundle or REQUESTS_CA_BUNDLE; verification is never switched off",
+        )
+    causes = (error, error.__cause__, *error.args)
+    for kinds, shape, text, advice in _TRANSLATIONS:
+        if any(isinstance(cause, kinds) for cause in causes):
+            return shape(f"{where} {text}", hint=advice)
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+        raise error  # the sink's: a local disk, which is not for us to explain
+    return Unavailable(f"{where} cannot be reached", hint="check the network, base_url and the proxy variables")
+
+
+_TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], type[JobfetchError], str, str], ...] = (
+    (
+        (requests.exceptions.ProxyError,),
+        Unavailable,
+        "cannot be reached through the proxy",
+        "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
+    ),
+    (
+        (requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError),
+        Unavailable,
+        "did not accept a connection in time",
+        "check the network and base_url",
+    ),
+    (
+        (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError),
+        Unavailable,
+        "did not answer in time",
+        "run the same line again later",
+    ),
+    (
+        (urllib3.exceptions.IncompleteRead, urllib3.exceptions.InvalidChunkLength, urllib3.exceptions.DecodeError),
+        CutReply,
+        "sent a reply that ended before it was whole",
+        "run the same line again; a proxy in between may be cutting replies",
+    ),
+)
+
+
+class _Adapter(HTTPAdapter):
+    """requests' adapter over connections that the reaper can close."""
+
+    def __init__(self) -> None:
+        self.watch: Watch | None = None
+        super().__init__(max_retries=0)
+
+    @contextlib.contextmanager
+    def watched_by(self, watch: Watch) -> Iterator[None]:
+        self.watch = watch
+        try:
+            yield
+        finally:
+            self.watch = None
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools()
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = self._pools()
+        return manager
+
+    def _pools(self) -> dict[str, type[HTTPConnectionPool]]:
+        def hold(line: socket.socket) -> None:
+            if self.watch:
+                self.watch.hold(line)
+
+        plain = type("Pool", (HTTPConnectionPool,), {"ConnectionCls": _reapable(HTTPConnection, hold)})
+        secure = type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": _reapable(HTTPSConnection, hold)})
+        return {"http": plain, "https": secure}
+
+
+def _reapable(base: Any, hold: Callable[[socket.socket], None]) -> Any:
+    """urllib3's connection class, extended: `hold` gets the line of every request before it can block."""
+
+    class Connection(base):  # type: ignore[misc]  # the base is a parameter
+        line: socket.socket | None = None
+
+        def _new_conn(self) -> socket.socket:
+            sock: socket.socket = _in_time(self.timeout, super()._new_conn)
+            # a twin of the descriptor: TLS takes the socket itself over
+            self.line = sock.dup()
+            hold(self.line)
+            return sock
+
+        def request(self, *args: Any, **kwargs: Any) -> None:
+            if self.line:
+                hold(self.line)
+            super().request(*args, **kwargs)
+
+        def close(self) -> None:
+            line, self.line = self.line, None
+            if line:
+                line.close()
+            super().close()
+
+    return Connection
+
+
+def _in_time(seconds: float | None, connect: Callable[[], socket.socket]) -> socket.socket:
+    """Connect, or give up after so many seconds: looking up a name has no timeout of its own."""
+    outcome: list[socket.socket | BaseException] = []
+    given_up = threading.Event()
+
+    def run() -> None:
+        try:
+            outcome.append(connect())
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that asked
+            outcome.append(error)
+        if given_up.is_set() and isinstance(outcome[0], socket.socket):
+            outcome[0].close()
+
+    thread = threading.Thread(target=run, name="jobfetch-connect", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        given_up.set()
+        raise requests.exceptions.ConnectTimeout
+    result = outcome[0]
+    if isinstance(result, BaseException):
+        raise result
+    return result

@@ -1,0 +1,180 @@
+"""What a person sees on standard error: lines, a spinner on a terminal, errors with what to do next; never a secret.
+
+Standard output is data and none of this module's business. Only here is rich known.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+from urllib.parse import quote, quote_plus
+
+from jobfetch.errors import JobfetchError
+from jobfetch.model import Status
+
+#: Seconds between two signs of life while nothing changes.
+HEARTBEAT = 60.0
+
+# C0 and C1 controls, and the marks that reorder text: a service's words must not steer a terminal
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]|\n|\t")
+
+
+def clean(text: str) -> str:
+    """Text with every control character written out, fit for one line of a terminal or a log."""
+    return _UNSAFE.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def spellings(secret: str) -> set[str]:
+    """The ways a secret may be written: plain, in URLs, in JSON, as Python shows it, in base64."""
+    plain = secret.encode("utf-8", "surrogateescape")
+    return {
+        secret,
+        quote(plain, safe=""),
+        quote(plain),
+        quote_plus(plain),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+        base64.b64encode(plain).decode(),
+        base64.urlsafe_b64encode(plain).decode(),
+    }
+
+
+class Ui:
+    """Standard error, spoken to in lines. `verbose` 1 tells of retries, 2 of every look."""
+
+    def __init__(
+        self,
+        *,
+        quiet: bool,
+        verbose: int,
+        environ: Mapping[str, str],
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream if stream is not None else sys.stderr
+        self._quiet = quiet
+        self._verbose = verbose
+        self._clock = clock
+        self._secrets: set[str] = set()
+        self._said: dict[str, tuple[object, float]] = {}
+        self._waiting: dict[str, str] = {}
+        self._fancy = not quiet and self._stream.isatty() and environ.get("TERM") != "dumb"
+        self._spinner: Any = None
+
+    def learn(self, secret: str) -> None:
+        """From now on, this secret is never written, in whatever spelling."""
+        self._secrets |= {spelling for spelling in spellings(secret) if len(spelling) > 1}
+
+    def scrub(self, text: str) -> str:
+        """Text without any secret that is known."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
+    def note(self, text: str) -> None:
+        """Tell something, unless quiet."""
+        if not self._quiet:
+            self._line(text)
+
+    def detail(self, text: str) -> None:
+        """Tell something to those who asked for more (-v)."""
+        if self._verbose:
+            self.note(text)
+
+    def warn(self, text: str) -> None:
+        """Tell of something odd, unless quiet."""
+        self.note(f"warning: {text}")
+
+    def error(self, error: JobfetchError) -> None:
+        """Tell what went wrong and what to do next, quiet or not."""
+        self._line(f"error: {error.message}")
+        if error.request_id:
+            self._line(f"  request id: {error.request_id}")
+        if error.hint:
+            self._line(f"  hint: {error.hint}")
+
+    def block(self, text: str) -> None:
+        """Several lines at once, as a traceback needs them."""
+        for line in text.rstrip().splitlines():
+            self._line(line)
+
+    # --- what the poller tells ---
+
+    def looked(self, job_id: str, status: Status, wait: float | None) -> None:
+        """A look came back: said when the state changes, once a minute otherwise."""
+        for warning in status.warnings:
+            self._once(f"{job_id} {warning}", f"warning: {warning}")
+        progress = "" if status.progress is None else f" {status.progress:g} %"
+        message = f": {status.message}" if status.message else ""
+        text = f"{job_id} {status.state} ({status.provider_state}){progress}{message}"
+        after = "" if wait is None else f"; next look in {wait:.0f} s"
+        self._spin(job_id, None if wait is None else text + after)
+        key = (status.state, status.provider_state)
+        said, at = self._said.get(job_id, (None, 0.0))
+        if said != key or self._clock() - at >= HEARTBEAT or self._verbose > 1:
+            self._said[job_id] = (key, self._clock())
+            if not (self._fancy and wait is not None):
+                self.note(text + after)
+
+    def failed(self, job_id: str, error: JobfetchError, wait: float) -> None:
+        """A look failed, and the wait goes on."""
+        self.note(f"{job_id}: {error.message}; looking again in {wait:.0f} s")
+
+    def stuck(self, job_id: str, status: Status, seconds: float) -> None:
+        """Nothing has moved for a while."""
+        self.warn(
+            f"{job_id} has been {status.provider_state} for {seconds / 60:.0f} min; is it stuck, or the id wrong?"
+        )
+
+    def stop(self) -> None:
+        """Take the spinner away."""
+        if self._spinner:
+            self._spinner.stop()
+            self._spinner = None
+
+    def _once(self, key: str, text: str) -> None:
+        if key not in self._said:
+            self._said[key] = (None, 0.0)
+            self.note(text)
+
+    def _spin(self, job_id: str, text: str | None) -> None:
+        self._waiting.pop(job_id, None)
+        if text is not None:
+            self._waiting[job_id] = text
+        if not self._fancy:
+            return
+        if not self._waiting:
+            self.stop()
+            return
+        line = self._safe(text or next(iter(self._waiting.values())))
+        shown = line if len(self._waiting) == 1 else f"{len(self._waiting)} jobs waited for; {line}"
+        if self._spinner is None:
+            from rich.console import Console  # noqa: PLC0415 - 30 ms that only a terminal needs
+            from rich.text import Text  # noqa: PLC0415 - likewise
+
+            self._as_text = Text
+            self._spinner = Console(file=self._stream).status(Text(shown))
+            self._spinner.start()
+        else:
+            self._spinner.update(self._as_text(shown))
+
+    def _safe(self, text: str) -> str:
+        return clean(self.scrub(text))
+
+    def _line(self, text: str) -> None:
+        line = self._safe(text)
+        try:
+            if self._spinner:
+                self._spinner.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            else:
+                self._stream.write(line + "\n")
+                self._stream.flush()
+        except (OSError, ValueError):
+            # nobody listens any more: that must not change how the command ends
+            self._quiet = True
