@@ -399,7 +399,7 @@ def _shown(spec: Provider) -> dict[str, Json]:
         "settings": [param(each) for each in config.params_of(spec)],
         "secrets": [param(each, secret=True) for each in spec.auth.secrets],
         "states": {word: str(state) for word, state in spec.job.words.states.items()},
-        "rows": [rows.each for rows in spec.rows.kinds],
+        "rows": [{"kind": rows.kind or "the member's name", "each": list(rows.each)} for rows in spec.rows.kinds],
         "left_out_of_rows": dict(spec.rows.left_out),
     }
 

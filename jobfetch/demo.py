@@ -24,7 +24,7 @@ SCENES = (
     ),
     Scene(
         "A job that failed at the service: its own words, its record kept, and an exit code that says so.",
-        ("get", "cognite", "{fails}", "-o", "{dir}/failed.json"),
+        ("get", "cognite", "{fails}", "--wait", "--interval", "0.5", "-o", "{dir}/failed.json"),
     ),
 )
 

@@ -14,7 +14,7 @@ _LONGEST = 10 * 365 * 86400.0
 
 def duration(text: str) -> float:
     """Seconds for `90`, `30s`, `5m`, `1h30m`, `1.5h`; a bare number is seconds."""
-    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|)", text.strip().lower())
+    parts = re.findall(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(ms|s|m|h|d|)", text.strip().lower())
     whole = "".join(number + unit for number, unit in parts)
     if not parts or whole != re.sub(r"\s", "", text.lower()) or (len(parts) > 1 and not all(u for _, u in parts)):
         raise UsageError(f"{text!r} is no duration", hint="write for example 90, 30s, 5m or 1h30m")

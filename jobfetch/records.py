@@ -156,25 +156,51 @@ def compiled(rules: RowRules) -> Callable[[str, str, bytes], Iterator[Row]]:
     Numbers stay as the service wrote them, lists stay compact JSON. A result that none of the rules fits gives one
     row of its own fields, so that nothing is lost.
     """
-    kinds = [_Kind(rows) for rows in rules.kinds]
-    tops = {kind.steps[0].key for kind in kinds}
 
     def rows_of(provider: str, job_id: str, result: bytes) -> Iterator[Row]:
         start = {"provider": encode(provider), "job_id": encode(job_id)}
         top = members(result)
+        walks = _walks(rules, top)
+        tops = {walk.steps[0].key for walk in walks}
         beside = {f"{rules.top}.{key}": raw for key, raw in top.items() if key not in tops}
-        carried = dict(_leaves_of(beside, rules.left_out))
-        found = False
-        for kind in kinds:
-            for row in kind.rows(top, carried):
-                found = True
+        carried = dict(_leaves_of(beside, rules.left_out)) if walks else {}
+        for walk in walks:
+            for row in walk.rows(top, carried):
                 yield start | row
-        fits = any(kind.steps[0].key in top for kind in kinds)
-        if not found and not fits:
+        if not walks:
             for row in _unruled(result, rules):
                 yield start | {"kind": encode(rules.top)} | row
 
     return rows_of
+
+
+def _walks(rules: RowRules, top: Mapping[str, msgspec.Raw]) -> list[_Walk]:
+    """The ways through this result: for every kind the first of its paths that is there, and no path walked twice."""
+    walks: list[_Walk] = []
+    for kind in rules.kinds:
+        for path in kind.each:
+            steps = [_Step(text) for text in path.split(".")]
+            there = _has(top, steps) if len(kind.each) > 1 else steps[0].key in top
+            if there and not any(_same_way(steps, walk.steps) for walk in walks):
+                walks.append(_Walk(kind, steps))
+                break
+    return walks
+
+
+def _has(level: Mapping[str, msgspec.Raw], steps: list[_Step]) -> bool:
+    """Whether a result has anything at a path (an empty list counts, a missing key does not)."""
+    step, rest = steps[0], steps[1:]
+    if not rest or step.key == "*":
+        return step.key == "*" or step.key in level
+    raw = level.get(step.key)
+    if raw is None:
+        return False
+    inside = elements(raw) if step.many and opens(raw) == b"[" else [raw]
+    return not inside or any(_has(members(element), rest) for element in inside) or rest[0].key == "*"
+
+
+def _same_way(steps: list[_Step], walked: list[_Step]) -> bool:
+    return [step.key for step in steps] == [step.key for step in walked][: len(steps)]
 
 
 def _unruled(result: bytes, rules: RowRules) -> Iterator[Row]:
@@ -198,12 +224,12 @@ class _Step:
         self.many = text.endswith("[]")
 
 
-class _Kind:
-    """One row kind, its path split and its columns turned around (own field -> common column)."""
+class _Walk:
+    """One row kind on its way through one result."""
 
-    def __init__(self, rows: Rows) -> None:
-        self.rule = rows
-        self.steps = [_Step(text) for text in rows.each.split(".")]
+    def __init__(self, rule: Rows, steps: list[_Step]) -> None:
+        self.rule = rule
+        self.steps = steps
 
     def rows(self, top: Mapping[str, msgspec.Raw], carried: Row) -> Iterator[Row]:
         """Every row of this kind under the opened top of a result."""
@@ -217,7 +243,9 @@ class _Kind:
         step, rest = steps[0], steps[1:]
         found = False
         for key, raw in level.items() if step.key == "*" else _only(level, step.key):
-            word = key if step.key == "*" else kind
+            word = (kind or key) if step.key == "*" else kind
+            if step.key == "*" and self.rule.member:
+                parents = {**parents, self.rule.member: encode(key)}
             here = name if step.key == "*" else f"{name}.{key}".lstrip(".")
             for element in elements(raw) if step.many and opens(raw) == b"[" else (raw,):
                 if bytes(element) == b"null":

@@ -298,15 +298,17 @@ class JobApi:
 class Rows:
     """One kind of row: where it stands in the result, and which of its fields the common columns take.
 
-    `each` is a path in which `[]` stands for every element and `*` for every member (its name becomes `kind`);
-    `kind` is the fixed word otherwise. What lies beside the path on the way down is carried into every row, named by
+    `each` names paths in which `[]` stands for every element and `*` for every member; the first path that the result
+    has is walked. `kind` is the fixed word for these rows; without one, the member's name is. `member` names a column
+    for the member's name. What lies beside the path on the way down is carried into every row, named by
     the level it stands on (`items.fileId`); the element's own fields keep their own dotted names. `columns` moves a
     field (the first that is filled) into a common column, `copies` copies it. A level with nothing below it still
     gives one row, of kind `empty`, so that nothing is lost.
     """
 
-    each: str
+    each: tuple[str, ...]
     kind: str | None = None
+    member: str | None = None
     empty: str = "item"
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     copies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

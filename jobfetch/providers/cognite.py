@@ -163,7 +163,7 @@ PROVIDER = Provider(
     rows=RowRules(
         kinds=(
             Rows(
-                each="items[].predictions.*[]",
+                each=("items[].predictions.*[]",),
                 columns={
                     "label": ("label", "objectDetection.label"),
                     "text": ("text",),
@@ -176,7 +176,7 @@ PROVIDER = Provider(
                 copies={"item_id": _FILE},
             ),
             Rows(
-                each="failedItems[].items[]",
+                each=("failedItems[].items[]",),
                 kind="failed_item",
                 empty="failed_item",
                 columns={"text": ("failedItems.errorMessage",)},

@@ -66,6 +66,14 @@ _WRONG_KEY = ("auth-failure", "core.webutil.token_auth", "unauthorized_request")
 _NO_ACCESS = ("unauthorized", "core.webutil.auther")
 _TRY_AGAIN = ("FS_0000", "FS_0008", "api_error")
 
+# the documents spell the holder both ways, and attachments come with and without the envelope
+_EACH_ANNOTATION = tuple(
+    f"{envelope}{holder}.annotations[]"
+    for envelope in ("data.", "")
+    for holder in ("annotations_data", "annotation_data")
+)
+_EACH_FRAME = tuple(f"{path}.frames.*" for path in _EACH_ANNOTATION)
+
 PROVIDER = Provider(
     name="playment",
     title="Playment (GT Studio)",
@@ -103,11 +111,19 @@ PROVIDER = Provider(
     rows=RowRules(
         kinds=(
             Rows(
-                each="annotations_data.annotations[]",
+                each=_EACH_FRAME,
+                kind="frame",
+                member="frame_id",
+                empty="annotation",
+                columns={"label": ("label",)},
+                copies={"item_id": ("_id", "id")},
+            ),
+            Rows(
+                each=_EACH_ANNOTATION,
                 kind="annotation",
                 empty="result",
                 columns={"label": ("label",)},
-                copies={"item_id": ("id", "_id", "annotation_id")},
+                copies={"item_id": ("_id", "id")},
             ),
         ),
         top="result",

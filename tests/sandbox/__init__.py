@@ -1,0 +1,1 @@
+"""Tests of the sandbox, each against one that runs."""
