@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -99,10 +100,10 @@ def root(
 
 
 def _common(context: typer.Context, values: dict[str, Any]) -> Any:
-    from jobfetch import commands
+    from jobfetch.commands.report import Common
 
     before = context.obj or {}
-    return commands.Common(
+    return Common(
         json=values["json"] or before.get("json", False),
         quiet=values["quiet"] or before.get("quiet", False),
         verbose=values["verbose"] + before.get("verbose", 0),
@@ -148,21 +149,19 @@ def _ids(provider: Provider) -> dict[str, tuple[Any, Any]]:
 
 
 def _network(values: dict[str, Any], settings: dict[str, Any]) -> Any:
-    from jobfetch import commands
+    from jobfetch.commands import jobs
 
     options = {name: values[name] for name in settings}
-    return commands.Network(
-        options=options, interval=values.get("interval"), **{name: values[name] for name in _NETWORK}
-    )
+    return jobs.Network(options=options, interval=values.get("interval"), **{name: values[name] for name in _NETWORK})
 
 
 def _add_get(group: typer.Typer, provider: Provider) -> None:
     settings = _settings(provider)
 
     def work(context: typer.Context, values: dict[str, Any]) -> int:
-        from jobfetch import commands
+        from jobfetch.commands import jobs
 
-        output = commands.Output(
+        output = jobs.Output(
             path=values["output"],
             format=values["format"],
             assets=values["assets"],
@@ -171,7 +170,7 @@ def _add_get(group: typer.Typer, provider: Provider) -> None:
             allow_partial=values["allow_partial"],
         )
         network = _network(values, settings)
-        return commands.get(
+        return jobs.get(
             provider.name, values["job_ids"], _common(context, values), network, output, wait=values["wait"]
         )
 
@@ -183,9 +182,9 @@ def _add_status(group: typer.Typer, provider: Provider) -> None:
     settings = _settings(provider)
 
     def work(context: typer.Context, values: dict[str, Any]) -> int:
-        from jobfetch import commands
+        from jobfetch.commands import jobs
 
-        return commands.status(provider.name, values["job_ids"], _common(context, values), _network(values, settings))
+        return jobs.status(provider.name, values["job_ids"], _common(context, values), _network(values, settings))
 
     purpose = f"Ask {provider.title} for the state of jobs; nothing is fetched."
     _declare(group, provider.name, work, {**_ids(provider), **settings, **_NETWORK}, purpose)
@@ -214,27 +213,26 @@ def _add(group: typer.Typer, name: str, work: str, params: dict[str, tuple[Any, 
     """Register a command whose values go to the function of `commands` by that name, as they are."""
 
     def run(context: typer.Context, values: dict[str, Any]) -> int:
-        from jobfetch import commands
-
-        function: Callable[..., int] = getattr(commands, work)
+        module, _, name = work.partition(".")
+        function: Callable[..., int] = getattr(import_module(f"jobfetch.commands.{module}"), name)
         return function(common=_common(context, values), **{key: values[key] for key in params})
 
     _declare(group, name, run, params, purpose)
 
 
-_add(providers, "list", "providers_list", {}, "List the providers.")
+_add(providers, "list", "providers.list_all", {}, "List the providers.")
 _add(
     providers,
     "show",
-    "providers_show",
+    "providers.show",
     {"name": (Annotated[str, typer.Argument(help="The provider's name.")], inspect.Parameter.empty)},
     "Show a provider's settings, secrets and states.",
 )
-_add(sandbox, "jobs", "sandbox_jobs", {}, "List what the sandbox plays, by job id, with the exit code to expect.")
+_add(sandbox, "jobs", "sandbox.jobs", {}, "List what the sandbox plays, by job id, with the exit code to expect.")
 _add(
     sandbox,
     "serve",
-    "sandbox_serve",
+    "sandbox.serve",
     {
         "port": (Annotated[int, typer.Option(help="Port of the services; 0 takes a free one.")], 0),
         "storage_port": (Annotated[int, typer.Option(help="Port of the foreign storage.")], 0),
@@ -245,7 +243,7 @@ _add(
 _add(
     sandbox,
     "run",
-    "sandbox_run",
+    "sandbox.run_in",
     {
         "command": (
             Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The command and its arguments.")],
@@ -258,7 +256,7 @@ _add(
 _add(
     app,
     "demo",
-    "demo",
+    "sandbox.demo",
     {
         "output": (
             Annotated[str, typer.Option("--output", "-o", metavar="FOLDER", help="Where its files go.")],

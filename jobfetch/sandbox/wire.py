@@ -11,7 +11,7 @@ from http import HTTPStatus
 GAP = 0.3
 """Seconds between two bytes of a reply that drips, at pace 1."""
 
-_SHORTEST_GAP = 0.01
+_SHORTEST_GAP = 0.001
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,67 @@
+"""`providers list` and `providers show`: what there is to know of a provider before using it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jobfetch import config, export
+from jobfetch.commands.report import Common, Report, run
+from jobfetch.errors import UsageError
+from jobfetch.model import Json
+from jobfetch.providers import PROVIDERS
+from jobfetch.spec import Param, Provider
+from jobfetch.ui import Ui
+
+
+def list_all(common: Common) -> int:
+    """Every provider, a line each."""
+
+    def work(_: Ui, report: Report) -> None:
+        report.data = [{"name": p.name, "title": p.title, "docs": p.docs} for p in PROVIDERS.values()]
+        if not common.json:
+            export.to_stdout("".join(f"{p.name:10} {p.title}\n" for p in PROVIDERS.values()).encode())
+
+    return run(common, work)
+
+
+def show(name: str, common: Common) -> int:
+    """Everything that a provider takes and knows."""
+
+    def work(_: Ui, report: Report) -> None:
+        if name not in PROVIDERS:
+            raise UsageError(f"there is no provider {name!r}", hint=f"there are: {', '.join(PROVIDERS)}")
+        report.provider = name
+        report.data = _shown(PROVIDERS[name])
+        if not common.json:
+            export.to_stdout(_as_text(report.data).encode())
+
+    return run(common, work)
+
+
+def _shown(spec: Provider) -> dict[str, Json]:
+    def param(each: Param, *, secret: bool = False) -> dict[str, Json]:
+        told: dict[str, Json] = {"name": each.name, "help": each.help}
+        told |= {} if secret else {"option": each.option}
+        return told | {"env": [f"JOBFETCH_{spec.name}_{each.name}".upper(), *each.env], "required": each.required}
+
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "docs": spec.docs,
+        "notes": list(spec.notes),
+        "settings": [param(each) for each in config.params_of(spec)],
+        "secrets": [param(each, secret=True) for each in spec.auth.secrets],
+        "states": {word: str(state) for word, state in spec.job.words.states.items()},
+        "rows": [{"kind": rows.kind or "the member's name", "each": list(rows.each)} for rows in spec.rows.kinds],
+        "left_out_of_rows": dict(spec.rows.left_out),
+    }
+
+
+def _as_text(told: Mapping[str, Json]) -> str:
+    lines = [f"{told['name']}: {told['title']}", f"documents: {told['docs']}", *told["notes"], "", "settings:"]
+    lines += [f"  {p['option']:14} {p['help']}\n{'':17}{', '.join(p['env'])}" for p in told["settings"]]
+    lines += ["", "secrets (no option takes their value):"]
+    lines += [f"  {p['name']:14} {p['help']}\n{'':17}{', '.join(p['env'])}" for p in told["secrets"]]
+    lines += ["", "states (any other word is taken as running):"]
+    lines += [f"  {word:14} {state}" for word, state in told["states"].items()]
+    return "\n".join(lines) + "\n"

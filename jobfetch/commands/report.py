@@ -1,0 +1,116 @@
+"""How every command ends: one exit code, and one verdict or the errors, said where they belong."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from jobfetch import export
+from jobfetch.errors import Exit, Interrupted, JobfetchError, Terminated
+from jobfetch.model import Json, Outcome, Verdict, combined, encode
+from jobfetch.ui import Ui
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """Options that every command takes."""
+
+    json: bool = False
+    quiet: bool = False
+    verbose: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What a command has to show for itself so far; it becomes the verdict, however the command ends."""
+
+    provider: str | None = None
+    outcomes: list[Outcome] = field(default_factory=list)
+    stdout_is_data: bool = False
+    data: Json = None
+    outputs: list[str] = field(default_factory=list)
+
+    def verdict(self, error: JobfetchError | None = None) -> Verdict:
+        """The verdict on all jobs, or on the error that ended the run."""
+        counts = Counter(outcome.state or outcome.exit.outcome for outcome in self.outcomes)
+        bad = [outcome for outcome in self.outcomes if outcome.error]
+        code = error.exit if error else combined([outcome.exit for outcome in self.outcomes])
+        shown = next((outcome for outcome in bad if outcome.exit is code), bad[0] if bad else None)
+        backs = [outcome.error.retry_at for outcome in bad if outcome.error and outcome.error.retry_at]
+        return Verdict(
+            exit=code,
+            counts=dict(sorted((str(state), number) for state, number in counts.items())),
+            outputs=tuple(dict.fromkeys([*self.outputs, *(f for outcome in self.outcomes for f in outcome.files)])),
+            error=error or (shown.error if shown else None),
+            provider=self.provider,
+            job_id=None if error or not shown else shown.job_id,
+            retry_at=(error.retry_at if error else None) or min(backs, default=None),
+            data=self.data,
+        )
+
+
+def run(common: Common, work: Callable[[Ui, Report], None]) -> int:
+    """Do a command's work and report: the exit code, with the verdict or the error said where it belongs."""
+    ui = Ui(quiet=common.quiet, verbose=common.verbose, environ=os.environ)
+    report = Report()
+    error: JobfetchError | None = None
+    with _signals():
+        try:
+            work(ui, report)
+        except JobfetchError as raised:
+            error = raised
+        except KeyboardInterrupt:
+            error = Interrupted("interrupted", hint="run the same line again: it goes on where this run stopped")
+        except Exception as bug:  # noqa: BLE001 - the edge: a bug becomes exit code 1, and its traceback is scrubbed
+            return _bug(ui, bug, verbose=common.verbose)
+        finally:
+            ui.stop()
+    return _say(ui, common, report, report.verdict(error))
+
+
+def _say(ui: Ui, common: Common, report: Report, verdict: Verdict) -> int:
+    if verdict.exit is Exit.READER_GONE:
+        return int(verdict.exit)
+    if common.json:
+        line = ui.scrub(encode(verdict.as_json()).decode()) + "\n"
+        if report.stdout_is_data:
+            sys.stderr.write(line)
+            sys.stderr.flush()
+        else:
+            try:
+                export.to_stdout(line.encode())
+            except JobfetchError as error:
+                return int(error.exit)
+    elif verdict.error:
+        told = [outcome.error for outcome in report.outcomes if outcome.error]
+        for each in told if verdict.error in told else [*told, verdict.error]:
+            ui.error(each)
+    return int(verdict.exit)
+
+
+def _bug(ui: Ui, bug: Exception, *, verbose: int) -> int:
+    if verbose:
+        ui.block("".join(traceback.format_exception(bug)))
+    ui.block(f"error: a bug in jobfetch: {type(bug).__name__} (-v shows where)")
+    return int(Exit.BUG)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """SIGTERM ends the command like Ctrl-C does: in order, with a verdict."""
+
+    def terminate(*_: Any) -> NoReturn:
+        raise Terminated("terminated", hint="run the same line again: it goes on where this run stopped")
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
