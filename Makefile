@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint types floors unit cover clean
+.PHONY: demo test lint types floors unit cover generated clean
 
 demo: $(VENV)/.installed
 	$(BIN)/jobfetch demo
@@ -39,6 +39,10 @@ cover: $(VENV)/.dev
 	$(BIN)/coverage run -m pytest -n $(WORKERS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
+
+# the files that are made from code: tests compare them
+generated: $(VENV)/.dev
+	$(BIN)/python completions/generate.py
 
 clean:
 	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache dist jobfetch-demo

@@ -32,8 +32,6 @@ class Defaults(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
 
     timeout: str | int | float | None = None
-    workers: int | None = None
-    rate: str | None = None
     format: str | None = None
     output: str | None = None
 
@@ -77,7 +75,7 @@ class File:
 
     def check(self, providers: Mapping[str, Provider]) -> None:
         """Refuse keys that nobody reads: a mistyped one would be ignored in silence otherwise."""
-        tops = ["default_provider", "default_profile", "defaults", *providers]
+        tops = ["default_profile", "defaults", *providers]
         for top, value in self.tables.items():
             if top not in tops:
                 raise self._no_such(top, tops)
@@ -258,15 +256,12 @@ def example(providers: Mapping[str, Provider]) -> str:
         "# jobfetch settings; no secret belongs in here. Copy it to the folder that JOBFETCH_CONFIG_DIR names,",
         "# or to ~/.config/jobfetch/config.toml, and take the # away from what you want to set.",
         "",
-        '# default_provider = "cognite"',
         '# default_profile = "work"',
         "",
         "# [defaults]",
         '# timeout = "1h"        # how long a whole command may take',
         '# format = "json"       # json, ndjson, csv or raw',
         '# output = "results"    # where results go, in place of standard output',
-        "# workers = 8           # downloads at a time",
-        '# rate = "10/s"         # requests at most',
     ]
     for provider in providers.values():
         lines += ["", f"# --- {provider.title} ---", f"# [{provider.name}]"]

@@ -78,7 +78,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.GONE: "the result is gone for good (expired, cleaned, refunded)",
     Exit.PARTIAL: "partial: finished, but some items or jobs failed",
     Exit.UNAVAILABLE: "network or service trouble outlasted the retries",
-    Exit.BAD_REPLY: "a reply that nobody can read or act on (HTML, not JSON, a redirect elsewhere, an unknown refusal)",
+    Exit.BAD_REPLY: "a reply that nobody can read or act on (HTML, cut, a redirect elsewhere, an unknown refusal)",
     Exit.DISK: "local disk: full, read-only, no permission",
     Exit.LOCKED: "another run holds this folder",
     Exit.RUNNING: "still running: not waited for, or the deadline passed; `retry_at` says when to come back",

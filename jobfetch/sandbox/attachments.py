@@ -90,7 +90,7 @@ def cases(done: Script) -> tuple[Case, ...]:
         (
             "cut-attachment",
             {"file": shared.sent(usual_file, wire.cut)},
-            10,
+            11,
             "the result ends in the middle, every time",
         ),
         (

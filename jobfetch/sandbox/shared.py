@@ -158,7 +158,7 @@ def _broken(voice: Voice) -> Iterable[Case]:
     yield Case(name="html", what="200 with a web page in place of JSON", status=always(HTML), exit_code=11)
     yield Case(name="not-json", what="says that it is JSON and is not", status=always(NOT_JSON), exit_code=11)
     table = (
-        ("cut-body", wire.cut, 10, "the reply ends in the middle, every time"),
+        ("cut-body", wire.cut, 11, "the reply ends in the middle, every time"),
         ("reset", wire.reset, 10, "the connection is reset in place of a reply, every time"),
         ("slow-headers", wire.drip_head, 75, "headers that drip for ever"),
         ("slow-body", wire.drip_body, 75, "a body that drips for ever"),
