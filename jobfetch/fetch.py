@@ -262,6 +262,7 @@ def _stream(service: Service, job_id: str, status: Status, path: Path | None) ->
     """Store a result as it comes, without holding it in memory."""
     with _opened(path) as file:
         promised_json(_resolved(service, job_id, status, file))
+        records.check_json_file(file)
 
 
 def _resolved(service: Service, job_id: str, status: Status, sink: BinaryIO | None) -> Reply:
@@ -287,7 +288,7 @@ def _refused_link(request: Request, reply: Reply) -> bool:
 
 def _checked(service: Service, request: Request, reply: Reply) -> Reply:
     foreign = origin(reply.url) != origin(request.url)
-    return (PLAIN_ERRORS if foreign else service.provider.errors).check(reply)
+    return (PLAIN_ERRORS if foreign else service.provider.errors).check(reply, service.now())
 
 
 # --- linked files ---

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from functools import cached_property
@@ -382,6 +382,12 @@ def retry_after(reply: Reply, now: datetime) -> float | None:
         return hint((until - now).total_seconds())
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def come_back(reply: Reply, now: datetime) -> datetime | None:
+    """The moment that the Retry-After header asks to wait for."""
+    seconds = retry_after(reply, now)
+    return None if seconds is None else now + timedelta(seconds=seconds)
 
 
 def hint(value: Json) -> float | None:

@@ -66,6 +66,7 @@ def until_ended(
     A job that has not ended by the deadline ends with `StillRunning`, which says when to come back. Errors that are
     not transient end a job at once; transient ones after five looks in a row.
     """
+    rules = _Rules(schedule, deadline, wait, watcher, jitter, now)
     heap = [(0.0, number, _Watch(job_id, look, schedule.start)) for number, (job_id, look) in enumerate(looks.items())]
     free_at = 0.0
     while heap:
@@ -74,88 +75,91 @@ def until_ended(
         if due > deadline.clock():
             sleep(min(due - deadline.clock(), deadline.left()))
         if deadline.left() <= 0:
-            yield watch.job_id, _still_running(watch, schedule, now(), "the deadline passed")
+            yield watch.job_id, _still_running(watch, rules, "the deadline passed")
             continue
         free_at = deadline.clock() + schedule.gap
-        ended, pause = _look(watch, schedule, deadline, wait=wait, watcher=watcher, jitter=jitter, now=now)
+        ended, pause = _look(watch, rules)
         if ended is not None:
             yield watch.job_id, ended
         else:
             heapq.heappush(heap, (deadline.clock() + pause, number, watch))
 
 
-def _look(
-    watch: _Watch,
-    schedule: Schedule,
-    deadline: Deadline,
-    *,
-    wait: bool,
-    watcher: Watcher,
-    jitter: Callable[[float, float], float],
-    now: Callable[[], datetime],
-) -> tuple[Ended | None, float]:
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What holds for every job of a run."""
+
+    schedule: Schedule
+    deadline: Deadline
+    wait: bool
+    watcher: Watcher
+    jitter: Callable[[float, float], float]
+    now: Callable[[], datetime]
+
+
+def _look(watch: _Watch, rules: _Rules) -> tuple[Ended | None, float]:
     """One look: how the job ended, or how long to pause before the next."""
     try:
         status = watch.look()
     except JobfetchError as error:
-        watch.failures += 1
-        if not wait or not error.transient or watch.failures >= MOST_FAILED_LOOKS:
-            return error, 0.0
-        pause = _pause(watch, schedule, None, deadline, jitter)
-        watcher.failed(watch.job_id, error, pause)
-        return None, pause
+        return _after_failure(watch, error, rules)
     watch.failures = 0
     if status.state.terminal:
-        watcher.looked(watch.job_id, status, None)
+        rules.watcher.looked(watch.job_id, status, None)
         return status, 0.0
-    _note_movement(watch, status, deadline.clock())
-    if not wait:
-        watcher.looked(watch.job_id, status, None)
-        return _still_running(watch, schedule, now(), "not waited for"), 0.0
-    if watch.last_look or (status.retry_after or 0.0) >= deadline.left():
-        watcher.looked(watch.job_id, status, None)
-        why = "the deadline comes before the next look"
-        return _still_running(watch, schedule, now(), why), 0.0
-    pause = _pause(watch, schedule, status.retry_after, deadline, jitter)
-    watcher.looked(watch.job_id, status, pause)
-    quiet = deadline.clock() - watch.moved_at
-    if quiet >= schedule.stuck_after and not watch.said_stuck:
-        watch.said_stuck = True
-        watcher.stuck(watch.job_id, status, quiet)
+    return _while_running(watch, status, rules)
+
+
+def _after_failure(watch: _Watch, error: JobfetchError, rules: _Rules) -> tuple[Ended | None, float]:
+    """A look that failed is a tick, not an outcome, until too many have failed in a row."""
+    watch.failures += 1
+    if not rules.wait or not error.transient or watch.failures >= MOST_FAILED_LOOKS:
+        return error, 0.0
+    asked = (error.retry_at - rules.now()).total_seconds() if error.retry_at else 0.0
+    if watch.last_look or asked >= rules.deadline.left():
+        return _still_running(watch, rules, f"the deadline comes before the next look; last: {error.message}", asked), 0
+    pause = _pause(watch, asked, rules)
+    rules.watcher.failed(watch.job_id, error, pause)
     return None, pause
 
 
-def _note_movement(watch: _Watch, status: Status, at: float) -> None:
+def _while_running(watch: _Watch, status: Status, rules: _Rules) -> tuple[Ended | None, float]:
+    clock = rules.deadline.clock
     before = watch.last
     if before is None or (before.provider_state, before.progress) != (status.provider_state, status.progress):
-        watch.moved_at = at
+        watch.moved_at = clock()
         watch.said_stuck = False
     watch.last = status
+    asked = status.retry_after or 0.0
+    if not rules.wait or watch.last_look or asked >= rules.deadline.left():
+        rules.watcher.looked(watch.job_id, status, None)
+        why = "the deadline comes before the next look" if rules.wait else "not waited for"
+        return _still_running(watch, rules, why), 0.0
+    pause = _pause(watch, asked, rules)
+    rules.watcher.looked(watch.job_id, status, pause)
+    if clock() - watch.moved_at >= rules.schedule.stuck_after and not watch.said_stuck:
+        watch.said_stuck = True
+        rules.watcher.stuck(watch.job_id, status, clock() - watch.moved_at)
+    return None, pause
 
 
-def _pause(
-    watch: _Watch,
-    schedule: Schedule,
-    hint: float | None,
-    deadline: Deadline,
-    jitter: Callable[[float, float], float],
-) -> float:
-    """Seconds until the next look: the schedule with jitter, never less than the hint.
+def _pause(watch: _Watch, asked: float, rules: _Rules) -> float:
+    """Seconds until the next look: the schedule with jitter, never less than the service asks for.
 
     Where the schedule alone would sleep past the deadline, one last look comes shortly before it.
     """
-    pause = watch.interval * jitter(1 - schedule.jitter, 1 + schedule.jitter)
+    schedule, left = rules.schedule, rules.deadline.left()
+    pause = watch.interval * rules.jitter(1 - schedule.jitter, 1 + schedule.jitter)
     watch.interval = min(watch.interval * schedule.factor, schedule.cap)
-    left = deadline.left()
     if pause >= left:
         watch.last_look = True
         pause = left - min(2.0, left / 4)
-    return max(pause, hint or 0.0)
+    return max(pause, asked)
 
 
-def _still_running(watch: _Watch, schedule: Schedule, now: datetime, why: str) -> StillRunning:
-    asked = watch.last.retry_after if watch.last else None
-    back = now + timedelta(seconds=asked or schedule.start)
+def _still_running(watch: _Watch, rules: _Rules, why: str, asked: float | None = None) -> StillRunning:
+    asked = asked or (watch.last.retry_after if watch.last else None)
+    back = rules.now() + timedelta(seconds=asked or rules.schedule.start)
     word = f" ({watch.last.provider_state})" if watch.last else ""
     return StillRunning(
         f"job {watch.job_id} is still running{word}: {why}",

@@ -6,8 +6,10 @@ It writes no file: it gives bytes and rows to whoever does.
 from __future__ import annotations
 
 import json
+import mmap
+import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import jmespath
 import jmespath.exceptions
@@ -322,6 +324,18 @@ def check_json(result: bytes) -> bytes:
         raise BadReply("the result is empty")
     compact(result)
     return result
+
+
+def check_json_file(file: BinaryIO) -> None:
+    """Read over a written file without holding it in memory; `BadReply` where it is not JSON."""
+    file.flush()
+    if file.seek(0, os.SEEK_END) == 0:
+        raise BadReply("the result is empty")
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as body, memoryview(body) as view:
+        try:
+            msgspec.json.decode(view, type=msgspec.Raw)
+        except (msgspec.MsgspecError, RecursionError):
+            raise BadReply("the result is not JSON") from None
 
 
 def text(raw: bytes) -> str:

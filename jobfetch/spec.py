@@ -32,6 +32,7 @@ from jobfetch.model import (
     Send,
     State,
     Status,
+    come_back,
     hint,
     promised_json,
     retry_after,
@@ -135,7 +136,7 @@ _SHAPES: dict[Kind, tuple[type[JobfetchError], str, str]] = {
     Kind.CREDENTIALS: (
         CredentialsError,
         "refused the credentials",
-        "check them: `jobfetch providers show PROVIDER` names every place they may come from",
+        "check them: `jobfetch providers show NAME` tells every place they may come from",
     ),
     Kind.NOT_FOUND: (NotFound, "does not know this", "check the job id, the project and base_url"),
     Kind.GONE: (ResultGone, "says that the result is gone", "start the job again at the service"),
@@ -177,10 +178,12 @@ class ErrorRules:
             web_page=reply.media_type == "text/html",
         )
 
-    def check(self, reply: Reply) -> Reply:
-        """The reply itself when it is good; otherwise the error that it is."""
+    def check(self, reply: Reply, now: datetime | None = None) -> Reply:
+        """The reply itself when it is good; otherwise the error that it is, with the time to come back, if told."""
         if trouble := self.read(reply):
-            raise trouble.error()
+            error = trouble.error()
+            error.retry_at = come_back(reply, now) if now else None
+            raise error
         return reply
 
     def _words(self, reply: Reply) -> tuple[str | None, str | None, str | None]:
@@ -223,7 +226,7 @@ class Schedule:
     factor: float = 1.5
     cap: float = 30.0
     jitter: float = 0.2
-    gap: float = 0.0
+    gap: float = 0.1
     stuck_after: float = 900.0
 
 
@@ -260,7 +263,10 @@ class Address:
 
     def url(self, path: str) -> str:
         """The absolute URL for a path template; every value is quoted, so that it stays one segment."""
-        values = {name: quote(value, safe="") for name, value in {**self.params, "job_id": self.job_id}.items()}
+        values = {
+            name: quote(value, safe="", errors="surrogateescape")
+            for name, value in {**self.params, "job_id": self.job_id}.items()
+        }
         return self.base_url.rstrip("/") + path.format_map(values)
 
 
@@ -275,7 +281,7 @@ class JobApi:
 
     path: str
     words: Words
-    id_pattern: re.Pattern[str] = re.compile(r"[^\x00-\x1f\x7f]{1,512}")
+    id_pattern: re.Pattern[str] = re.compile("[^\x00-\x1f\x7f\ud800-\udfff]{1,512}")
     id_help: str = "the job's id"
     headers: Callable[[Mapping[str, str]], Mapping[str, str]] | None = None
     result: Callable[[Address, Reply], Request | None] | None = None
@@ -375,7 +381,7 @@ def look(provider: Provider, send: Send, address: Address, now: Callable[[], dat
     """Ask the service once about one job."""
     job = provider.job
     headers = job.headers(address.params) if job.headers else {}
-    reply = provider.errors.check(send(Request(url=address.url(job.path), headers=headers)))
+    reply = provider.errors.check(send(Request(url=address.url(job.path), headers=headers)), now())
     return read_status(provider, address, reply, now())
 
 

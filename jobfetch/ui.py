@@ -63,6 +63,7 @@ class Ui:
         self._clock = clock
         self._secrets: set[str] = set()
         self._said: dict[str, tuple[object, float]] = {}
+        self._told: set[str] = set()
         self._waiting: dict[str, str] = {}
         self._fancy = not quiet and self._stream.isatty() and environ.get("TERM") != "dumb"
         self._spinner: Any = None
@@ -109,7 +110,7 @@ class Ui:
     def looked(self, job_id: str, status: Status, wait: float | None) -> None:
         """A look came back: said when the state changes, once a minute otherwise."""
         for warning in status.warnings:
-            self._once(f"{job_id} {warning}", f"warning: {warning}")
+            self._once(f"warning: {warning}")
         progress = "" if status.progress is None else f" {status.progress:g} %"
         message = f": {status.message}" if status.message else ""
         text = f"{job_id} {status.state} ({status.provider_state}){progress}{message}"
@@ -138,9 +139,9 @@ class Ui:
             self._spinner.stop()
             self._spinner = None
 
-    def _once(self, key: str, text: str) -> None:
-        if key not in self._said:
-            self._said[key] = (None, 0.0)
+    def _once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
             self.note(text)
 
     def _spin(self, job_id: str, text: str | None) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jobfetch import __version__, config, credentials, export, fetch, limits, records
 from jobfetch.commands.report import Common, Report, run
-from jobfetch.errors import ConfigError, CredentialsError, JobfetchError, UsageError
+from jobfetch.errors import ConfigError, CredentialsError, DiskError, JobfetchError, UsageError
 from jobfetch.model import Deadline, Format, Json, decode, encode
 from jobfetch.providers import PROVIDERS
 from jobfetch.spec import Address, ClientCredentials, Provider, Schedule, check_job_id
@@ -124,6 +124,9 @@ def _wanted(output: Output, defaults: config.Defaults, *, many: bool) -> fetch.W
     folder = path is not None and (path.is_dir() or ends_as_folder or (many and not shape.tabular))
     if folder and path and path.exists() and not path.is_dir():
         raise UsageError(f"-o {path} is a file, and several results need a folder")
+    if path and not folder and not path.parent.is_dir():
+        # found out now, and not after an hour of waiting
+        raise DiskError(f"{path.parent} is no folder", hint="make it first, or name another place with -o")
     if output.query and shape is not Format.JSON:
         raise UsageError(f"--query reads the record, so it goes with -f json and not with {shape}")
     if many and shape is Format.RAW and path is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 import traceback
@@ -58,7 +59,7 @@ class Report:
 
 def run(common: Common, work: Callable[[Ui, Report], None]) -> int:
     """Do a command's work and report: the exit code, with the verdict or the error said where it belongs."""
-    ui = Ui(quiet=common.quiet, verbose=common.verbose, environ=os.environ)
+    ui = Ui(quiet=common.quiet or (common.json and not common.verbose), verbose=common.verbose, environ=os.environ)
     report = Report()
     error: JobfetchError | None = None
     with _signals():
@@ -88,10 +89,13 @@ def _say(ui: Ui, common: Common, report: Report, verdict: Verdict) -> int:
                 export.to_stdout(line.encode())
             except JobfetchError as error:
                 return int(error.exit)
-    elif verdict.error:
+        return int(verdict.exit)
+    if verdict.error:
         told = [outcome.error for outcome in report.outcomes if outcome.error]
         for each in told if verdict.error in told else [*told, verdict.error]:
             ui.error(each)
+        if verdict.exit is Exit.RUNNING:
+            ui.block(f"  again: {shlex.join(['jobfetch', *sys.argv[1:]])}")
     return int(verdict.exit)
 
 

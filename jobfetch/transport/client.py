@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 from urllib.parse import urljoin, urlsplit
 
 from jobfetch.errors import BadReply, JobfetchError, StillRunning
-from jobfetch.model import Deadline, Purpose, Reply, Request, origin, retry_after, rfc3339, safe_url
+from jobfetch.model import Deadline, Purpose, Reply, Request, come_back, origin, retry_after, rfc3339, safe_url
 from jobfetch.spec import PLAIN_ERRORS, ErrorRules, Kind
 from jobfetch.transport.wire import Wire
 
@@ -77,6 +77,7 @@ class Transport:
             if problem is None:
                 raise AssertionError("a try ends with a reply or an error")
             if tried == self._tries or not problem.transient:
+                problem.retry_at = come_back(reply, self._now()) if reply else None
                 raise problem
             self._pause(problem, tried, reply)
         raise AssertionError("there is at least one try")

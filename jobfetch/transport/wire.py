@@ -127,6 +127,9 @@ class Wire:
             "Accept-Encoding": "gzip" if request.accept == "application/json" else "identity",
             **headers,
         }
+        for name, value in whole.items():
+            if not value.isascii() or not value.isprintable():
+                raise ConfigError(f"the header {name} cannot carry its value", hint="look for stray characters in it")
         try:
             return requests.Request(request.method, url, headers=whole, data=dict(request.form or {})).prepare()
         except (requests.RequestException, UnicodeError, ValueError):
