@@ -161,7 +161,7 @@ def read_token(reply: Reply, now: float) -> Token:
     except BadReply:
         value, lifetime = None, None
     trouble = PLAIN_ERRORS.read(reply)
-    if trouble and (trouble.code or trouble.message or trouble.kind is Kind.CREDENTIALS):
+    if trouble and (trouble.code or trouble.message or trouble.kind in {Kind.CREDENTIALS, Kind.FORBIDDEN}):
         code = f" {trouble.code}" if trouble.code else ""
         raise CredentialsError(
             f"{trouble.where} gave no token (HTTP {reply.status}{code}): {trouble.message or 'no reason given'}",

@@ -4,12 +4,14 @@ JobfetchError
 ├─ UsageError          2   the command line asks for something that cannot be
 ├─ ConfigError         3   a setting is missing or wrong
 ├─ CredentialsError    4   absent, refused, or without permission
+│  └─ Forbidden            the credential may not see this job; it may see others
 ├─ NotFound            5   the service does not know the job, batch or project
 ├─ JobFailed           6   the job failed or was cancelled at the service
 ├─ ResultGone          7   the result is gone for good
 ├─ Partial             8   finished, but something of it failed
 ├─ Unavailable        10   network or service trouble outlasted the retries
 ├─ BadReply           11   a reply that nobody can read or act on
+│  └─ CutReply             it ended before it was whole, every time
 ├─ DiskError          12   full, read-only, permission
 ├─ FolderLocked       13   another run holds the folder
 ├─ StillRunning       75   not waited for, or the deadline passed
@@ -132,6 +134,10 @@ class CredentialsError(JobfetchError):
     """A credential is absent, was refused, or lacks permission."""
 
     exit = Exit.CREDENTIALS
+
+
+class Forbidden(CredentialsError):
+    """A good credential that may not see this job; it may see others."""
 
 
 class NotFound(JobfetchError):

@@ -8,7 +8,6 @@ It wires nothing: the network (`send`), the clock and whoever watches are handed
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from jobfetch.errors import (
     CredentialsError,
     DiskError,
     Exit,
+    Forbidden,
     Interrupted,
     JobFailed,
     JobfetchError,
@@ -113,8 +113,8 @@ class Wanted:
         return self.output / f"rows.{self.format}" if self.output and self.folder else self.output
 
 
-#: Errors that end the whole run: no other job would fare better.
-RUN_ERRORS = (CredentialsError, ConfigError, DiskError, UsageError, Interrupted, Terminated, ReaderGone)
+#: Errors that end the whole run, since no other job would fare better.
+_RUN_ERRORS = (CredentialsError, ConfigError, DiskError, UsageError, Interrupted, Terminated, ReaderGone)
 
 
 def statuses(service: Service, waiting: Waiting, job_ids: list[str]) -> Iterator[tuple[str, poll.Ended]]:
@@ -130,16 +130,20 @@ def statuses(service: Service, waiting: Waiting, job_ids: list[str]) -> Iterator
         now=service.now,
     )
     for job_id, how in ended:
-        if isinstance(how, RUN_ERRORS):
-            raise how
+        if how.error and _ends_the_run(how.error):
+            raise how.error
         yield job_id, how
+
+
+def _ends_the_run(error: JobfetchError) -> bool:
+    return isinstance(error, _RUN_ERRORS) and not isinstance(error, Forbidden)
 
 
 def states(service: Service, waiting: Waiting, job_ids: list[str]) -> Iterator[tuple[Outcome, dict[str, Json]]]:
     """Each job's outcome by its state alone, and what there is to tell of it; nothing is fetched."""
     for job_id, ended in statuses(service, waiting, job_ids):
-        status = ended if isinstance(ended, Status) else getattr(ended, "status", None)
-        error = ended if isinstance(ended, JobfetchError) else _verdict_on(service, job_id, ended)
+        status = ended.status
+        error = ended.error or (_verdict_on(service, job_id, status) if status else None)
         told = {
             "job_id": job_id,
             "state": status and str(status.state),
@@ -162,14 +166,14 @@ def get(service: Service, waiting: Waiting, wanted: Wanted, job_ids: list[str]) 
     if wanted.folder and wanted.output:
         export.folder(wanted.output)
     for job_id, ended in statuses(service, waiting, job_ids):
-        if isinstance(ended, JobfetchError):
-            yield _ended(job_id, _state_of(ended), ended)
+        if ended.error or not ended.status:
+            yield _ended(job_id, ended.status.state if ended.status else _state_of(ended.error), ended.error)
             continue
         try:
-            yield job(run, job_id, ended)
-        except RUN_ERRORS:
-            raise
+            yield job(run, job_id, ended.status)
         except JobfetchError as error:
+            if _ends_the_run(error):
+                raise
             # the job has ended well or badly, and its result is still to come: the same line fetches it
             yield _ended(job_id, _state_of(error), error)
     _write_table(run)
@@ -317,7 +321,7 @@ def _assets(service: Service, wanted: Wanted, job_id: str, result: bytes) -> tup
 def _asset(service: Service, place: Path, number: int, asset: Asset) -> StoredAsset:
     """Store one linked file; one that cannot be had is told of, and does not stop the others."""
     try:
-        with tempfile.TemporaryFile(dir=place) as spool:
+        with export.spool(place) as spool:
             reply = service.send(asset.request, sink=spool)
             if _refused_link(asset.request, reply):
                 reply = service.send(asset.request, sink=spool)
@@ -332,9 +336,9 @@ def _asset(service: Service, place: Path, number: int, asset: Asset) -> StoredAs
                     digest.update(chunk)
                     file.write(chunk)
                 length = file.tell()
-    except RUN_ERRORS:
-        raise
     except JobfetchError as error:
+        if _ends_the_run(error):
+            raise
         return StoredAsset(path=asset.path, file=None, bytes=None, sha256=None, error=error.message)
     return StoredAsset(path=asset.path, file=f"{place.name}/{path.name}", bytes=length, sha256=digest.hexdigest())
 
@@ -363,7 +367,7 @@ def _opened(path: Path | None) -> Iterator[BinaryIO]:
         with export.replacing(path) as file:
             yield file
         return
-    with tempfile.TemporaryFile() as spool:
+    with export.spool() as spool:
         yield spool
         export.to_stdout(spool)
 

@@ -20,7 +20,13 @@ from jobfetch.spec import Schedule
 #: Looks in a row that may fail before the job is given up.
 MOST_FAILED_LOOKS = 5
 
-Ended = Status | JobfetchError
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the wait for one job ended: the last status, if any look came back, and the error, if it did not end well."""
+
+    status: Status | None
+    error: JobfetchError | None = None
 
 
 class Watcher(Protocol):
@@ -61,7 +67,7 @@ def until_ended(
     jitter: Callable[[float, float], float] = random.uniform,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Iterator[tuple[str, Ended]]:
-    """Each job with its last status or error, as it ends; without `wait` after one look each.
+    """Each job and how the wait for it ended, as it ends; without `wait` after one look each.
 
     A job that has not ended by the deadline ends with `StillRunning`, which says when to come back. Errors that are
     not transient end a job at once; transient ones after five looks in a row.
@@ -106,7 +112,7 @@ def _look(watch: _Watch, rules: _Rules) -> tuple[Ended | None, float]:
     watch.failures = 0
     if status.state.terminal:
         rules.watcher.looked(watch.job_id, status, None)
-        return status, 0.0
+        return Ended(status), 0.0
     return _while_running(watch, status, rules)
 
 
@@ -114,7 +120,7 @@ def _after_failure(watch: _Watch, error: JobfetchError, rules: _Rules) -> tuple[
     """A look that failed is a tick, not an outcome, until too many have failed in a row."""
     watch.failures += 1
     if not rules.wait or not error.transient or watch.failures >= MOST_FAILED_LOOKS:
-        return error, 0.0
+        return Ended(watch.last, error), 0.0
     asked = (error.retry_at - rules.now()).total_seconds() if error.retry_at else 0.0
     if watch.last_look or asked >= rules.deadline.left():
         return _still_running(watch, rules, f"the deadline comes before the next look; last: {error.message}", asked), 0
@@ -157,12 +163,13 @@ def _pause(watch: _Watch, asked: float, rules: _Rules) -> float:
     return max(pause, asked)
 
 
-def _still_running(watch: _Watch, rules: _Rules, why: str, asked: float | None = None) -> StillRunning:
+def _still_running(watch: _Watch, rules: _Rules, why: str, asked: float | None = None) -> Ended:
     asked = asked or (watch.last.retry_after if watch.last else None)
     back = rules.now() + timedelta(seconds=asked or rules.schedule.start)
     word = f" ({watch.last.provider_state})" if watch.last else ""
-    return StillRunning(
+    error = StillRunning(
         f"job {watch.job_id} is still running{word}: {why}",
         hint=f"run the same line again, not before {rfc3339(back)}",
         retry_at=back,
     )
+    return Ended(watch.last, error)

@@ -16,6 +16,7 @@ from jobfetch.errors import (
     BadReply,
     ConfigError,
     CredentialsError,
+    Forbidden,
     JobfetchError,
     NotFound,
     ResultGone,
@@ -102,6 +103,7 @@ class Kind(Enum):
     RETRY = "retry"  # ask again soon
     OUTAGE = "outage"  # the service is in trouble, and asking again at once does not help
     CREDENTIALS = "credentials"
+    FORBIDDEN = "forbidden"  # the credential is good, and this is not for it
     NOT_FOUND = "not_found"
     GONE = "gone"
     REFUSED = "refused"
@@ -138,6 +140,7 @@ _SHAPES: dict[Kind, tuple[type[JobfetchError], str, str]] = {
         "refused the credentials",
         "check them: `jobfetch providers show NAME` tells every place they may come from",
     ),
+    Kind.FORBIDDEN: (Forbidden, "refused permission", "ask for access, or check the project"),
     Kind.NOT_FOUND: (NotFound, "does not know this", "check the job id, the project and base_url"),
     Kind.GONE: (ResultGone, "says that the result is gone", "start the job again at the service"),
     Kind.REFUSED: (BadReply, "refused the request", "the service's own words above say why"),
@@ -199,7 +202,7 @@ class ErrorRules:
 
     def _by_status(self, status: int) -> Kind:
         if status in {401, 402, 403}:
-            return Kind.CREDENTIALS
+            return Kind.CREDENTIALS if status == 401 else Kind.FORBIDDEN  # noqa: PLR2004 - HTTP's own number
         if status in {404, 410}:
             return Kind.NOT_FOUND if status == 404 else Kind.GONE  # noqa: PLR2004 - HTTP's own number
         if status in self.retry_statuses or status >= 500:  # noqa: PLR2004 - the meaning of 5xx

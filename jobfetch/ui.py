@@ -58,6 +58,8 @@ class Ui:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream if stream is not None else sys.stderr
+        #: whether states are narrated; not where they are the data
+        self.tells_states = True
         self._quiet = quiet
         self._verbose = verbose
         self._clock = clock
@@ -111,6 +113,8 @@ class Ui:
         """A look came back: said when the state changes, once a minute otherwise."""
         for warning in status.warnings:
             self._once(f"warning: {warning}")
+        if not self.tells_states:
+            return
         progress = "" if status.progress is None else f" {status.progress:g} %"
         message = f": {status.message}" if status.message else ""
         text = f"{job_id} {status.state} ({status.provider_state}){progress}{message}"

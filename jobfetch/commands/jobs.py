@@ -77,6 +77,8 @@ def status(provider: str, job_ids: list[str], common: Common, network: Network) 
         started = time.monotonic()
         spec, file, ids = _begin(provider, job_ids, report)
         report.data = []
+        # the states are this command's data: no second telling of them on standard error
+        report.states_told, ui.tells_states = True, False
         with _connected(spec, network, file, ui, started, wait=False) as (service, waiting):
             for outcome, told in fetch.states(service, waiting, ids):
                 report.outcomes.append(outcome)

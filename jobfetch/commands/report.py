@@ -35,6 +35,7 @@ class Report:
     provider: str | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     stdout_is_data: bool = False
+    states_told: bool = False
     data: Json = None
     outputs: list[str] = field(default_factory=list)
 
@@ -91,8 +92,11 @@ def _say(ui: Ui, common: Common, report: Report, verdict: Verdict) -> int:
                 return int(error.exit)
         return int(verdict.exit)
     if verdict.error:
-        told = [outcome.error for outcome in report.outcomes if outcome.error]
-        for each in told if verdict.error in told else [*told, verdict.error]:
+        told = [
+            outcome.error for outcome in report.outcomes if outcome.error and not (report.states_told and outcome.state)
+        ]
+        shown = {id(outcome.error) for outcome in report.outcomes}
+        for each in told if id(verdict.error) in shown else [*told, verdict.error]:
             ui.error(each)
         if verdict.exit is Exit.RUNNING:
             ui.block(f"  again: {shlex.join(['jobfetch', *sys.argv[1:]])}")

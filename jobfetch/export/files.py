@@ -76,6 +76,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             raise
 
 
+@contextmanager
+def spool(place: Path | None = None) -> Iterator[BinaryIO]:
+    """A nameless file, gone when the block is left: for what must be whole before anybody sees it."""
+    with _explained(place or Path(tempfile.gettempdir())), tempfile.TemporaryFile(dir=place) as file:
+        yield file
+
+
 def _prefix(target: Path) -> str:
     host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
     return f".{target.name[:100]}.{host}."

@@ -93,7 +93,7 @@ PROVIDER = Provider(
         # every failure is HTTP 400, the service's own trouble included: only the code tells
         codes={
             **dict.fromkeys(_WRONG_KEY, Kind.CREDENTIALS),
-            **dict.fromkeys(_NO_ACCESS, Kind.CREDENTIALS),
+            **dict.fromkeys(_NO_ACCESS, Kind.FORBIDDEN),
             **dict.fromkeys(_TRY_AGAIN, Kind.RETRY),
             "resource_error": Kind.NOT_FOUND,
         },
