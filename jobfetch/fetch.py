@@ -198,7 +198,8 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
     if wanted.format is Format.RAW and not wanted.assets and status.result:
         _stream(service, job_id, status, path)
     else:
-        result = _result(service, job_id, status)
+        reply = status.reply if status.result is None else _resolved(service, job_id, status, None)
+        result = reply.document.whole
         stored = _assets(service, wanted, job_id, result) if wanted.assets else ()
         status = _with_failures(status, stored)
         files += [str(_assets_folder(wanted, job_id).parent / asset.file) for asset in stored if asset.file]
@@ -206,19 +207,19 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
             rows_of = records.compiled(service.provider.rows)
             run.rows[job_id] = list(rows_of(service.provider.name, job_id, result))
         else:
-            data = result if wanted.format is Format.RAW else _record(run, job_id, status, result, stored)
+            pieces = [reply.body] if wanted.format is Format.RAW else _record(run, job_id, status, result, stored)
             with _opened(path) as file:
-                file.write(data)
+                file.writelines(pieces)
     forgiven = wanted.allow_partial and status.state is State.PARTIAL
     error = None if forgiven else _verdict_on(service, job_id, status)
     return _ended(job_id, status.state, error, files)
 
 
-def _record(run: _Run, job_id: str, status: Status, result: bytes, stored: tuple[StoredAsset, ...]) -> bytes:
+def _record(run: _Run, job_id: str, status: Status, result: bytes, stored: tuple[StoredAsset, ...]) -> list[bytes]:
     fetched_at = None if run.wanted.reproducible else rfc3339(run.service.now())
     name = run.service.provider.name
     record = records.record(name, job_id, status, result, assets=stored, fetched_at=fetched_at)
-    return run.wanted.query(record) if run.wanted.query else record
+    return [run.wanted.query(b"".join(record))] if run.wanted.query else record
 
 
 def _ended(job_id: str, state: State | None, error: JobfetchError | None, files: list[str] | None = None) -> Outcome:
@@ -253,13 +254,6 @@ def _state_of(error: JobfetchError | None) -> State | None:
 
 
 # --- the result ---
-
-
-def _result(service: Service, job_id: str, status: Status) -> bytes:
-    """The final reply's body: the status reply itself, or what its result request brings."""
-    reply = status.reply if status.result is None else _resolved(service, job_id, status, None)
-    _ = reply.document
-    return records.check_json(reply.body)
 
 
 def _stream(service: Service, job_id: str, status: Status, path: Path | None) -> None:

@@ -124,8 +124,17 @@ class Document:
         self._root = body.removeprefix(b"\xef\xbb\xbf")
         if opens(self._root) not in {b"{", b"["}:
             raise BadReply("the reply is neither a JSON object nor a list")
+        try:
+            self._root.decode()
+        except UnicodeDecodeError:
+            raise BadReply("the reply is not UTF-8") from None
         # opening the top reads over the whole body, so whatever is no JSON is found here
         self._opened: dict[str, Mapping[str, msgspec.Raw]] = {"": members(self._root)}
+
+    @property
+    def whole(self) -> bytes:
+        """The whole body."""
+        return self._root
 
     def raw(self, path: str) -> bytes | None:
         """The bytes at a dotted path (`data.status`; the empty path is the whole body), None where nothing is."""
@@ -186,9 +195,8 @@ def encode(value: Json) -> bytes:
 def compact(body: bytes) -> bytes:
     """The same JSON tokens without the white space between them. `BadReply` where it is not JSON."""
     try:
-        body.decode()
-        return msgspec.json.format(body.removeprefix(b"\xef\xbb\xbf"), indent=-1)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return msgspec.json.format(body, indent=-1)
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise BadReply(f"the reply is not JSON: {_reason(error)}") from None
 
 

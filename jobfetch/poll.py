@@ -169,7 +169,7 @@ def _still_running(watch: _Watch, rules: _Rules, why: str, asked: float | None =
     word = f" ({watch.last.provider_state})" if watch.last else ""
     error = StillRunning(
         f"job {watch.job_id} is still running{word}: {why}",
-        hint=f"run the same line again, not before {rfc3339(back)}",
+        hint=f"{'' if rules.wait else 'add --wait, or '}run the same line again, not before {rfc3339(back)}",
         retry_at=back,
     )
     return Ended(watch.last, error)

@@ -80,8 +80,8 @@ def record(
     *,
     assets: tuple[StoredAsset, ...] = (),
     fetched_at: str | None = None,
-) -> bytes:
-    """The record as one line of JSON, the service's own tokens as `result`. `BadReply` where the result is not JSON."""
+) -> list[bytes]:
+    """The record as one line of JSON, in pieces, the service's own tokens as `result`; the result may be large."""
     envelope = Record.model_construct(
         schema_=SCHEMA,
         provider=provider,
@@ -100,7 +100,7 @@ def record(
     )
     left_out = {"result"} if fetched_at else {"result", "fetched_at"}
     head = envelope.model_dump_json(by_alias=True, exclude=left_out).encode()
-    return head[:-1] + b',"result":' + compact(result) + b"}\n"
+    return [head[:-1], b',"result":', compact(result), b"}\n"]
 
 
 def json_schema() -> bytes:
@@ -316,14 +316,6 @@ def _leaves(name: str, raw: msgspec.Raw) -> Iterator[tuple[str, bytes]]:
 
 def _is_left_out(name: str, left_out: Mapping[str, str]) -> bool:
     return any(name == prefix or name.startswith(prefix + ".") for prefix in left_out)
-
-
-def check_json(result: bytes) -> bytes:
-    """The bytes themselves where they are JSON; `BadReply` otherwise."""
-    if not result.strip():
-        raise BadReply("the result is empty")
-    compact(result)
-    return result
 
 
 def check_json_file(file: BinaryIO) -> None:

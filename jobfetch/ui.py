@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
 
-from jobfetch.errors import JobfetchError
+from jobfetch.errors import Exit, JobfetchError
 from jobfetch.model import Status
 
 #: Seconds between two signs of life while nothing changes.
@@ -96,7 +96,8 @@ class Ui:
 
     def error(self, error: JobfetchError) -> None:
         """Tell what went wrong and what to do next, quiet or not."""
-        self._line(f"error: {error.message}")
+        # a job that runs on is no error
+        self._line(error.message if error.exit is Exit.RUNNING else f"error: {error.message}")
         if error.request_id:
             self._line(f"  request id: {error.request_id}")
         if error.hint:
