@@ -76,6 +76,13 @@ _GET: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "assets": (Annotated[bool, typer.Option("--assets", help="Fetch linked files as well.")], False),
+    "rows": (
+        Annotated[
+            str | None,
+            typer.Option(metavar="VIEW", help="Another view as rows, by name: see `jobfetch providers show`."),
+        ],
+        None,
+    ),
     "query": (Annotated[str | None, typer.Option(help="JMESPath expression on the record.")], None),
     "reproducible": (
         Annotated[bool, typer.Option("--reproducible", help="Leave out fetched_at: same job, same bytes.")],
@@ -165,6 +172,7 @@ def _add_get(group: typer.Typer, provider: Provider) -> None:
             path=values["output"],
             format=values["format"],
             assets=values["assets"],
+            rows=values["rows"],
             query=values["query"],
             reproducible=values["reproducible"],
             allow_partial=values["allow_partial"],

@@ -144,6 +144,12 @@ def resolve(
         for param in params_of(provider)
         if (value := _first(_places(provider, param, options.get(param.name), sources)))
     }
+    for param in provider.settings:
+        if param.choices and param.name in values and values[param.name].text not in param.choices:
+            raise ConfigError(
+                f"{param.name} (from {values[param.name].origin}) is {values[param.name].text!r}",
+                hint=f"one of {', '.join(param.choices)}",
+            )
     values["base_url"] = _base_url(provider, values)
     for name in ("base_url", "token_url"):
         if name in values:
@@ -266,5 +272,9 @@ def example(providers: Mapping[str, Provider]) -> str:
     for provider in providers.values():
         lines += ["", f"# --- {provider.title} ---", f"# [{provider.name}]"]
         lines += [f'# {param.name} = "{param.default or ""}"  # {param.help}' for param in params_of(provider)]
-        lines += ["#", f"# [{provider.name}.profiles.work]", f'# {provider.settings[0].name} = ""']
+        lines += [
+            "#",
+            f"# [{provider.name}.profiles.work]",
+            f'# {params_of(provider)[1 if provider.settings else 0].name} = ""',
+        ]
     return "\n".join(lines) + "\n"

@@ -5,14 +5,17 @@ It sends nothing by itself: a token is asked for through the `send` it is handed
 
 from __future__ import annotations
 
+import base64
+import re
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from jobfetch.errors import BadReply, ConfigError, CredentialsError
-from jobfetch.model import Purpose, Reply, Request, Send, origin, safe_url
-from jobfetch.spec import PLAIN_ERRORS, ClientCredentials, HeaderKey, Kind, Provider, needed
+from jobfetch.model import Purpose, Reply, Request, Send, decode, origin, safe_url
+from jobfetch.spec import PLAIN_ERRORS, ClientCredentials, HeaderKey, Kind, Login, Provider, needed
 
 #: A token is renewed when it has fewer seconds than this to live.
 LEEWAY = 30.0
@@ -106,18 +109,65 @@ def signer(
             continue
         if isinstance(scheme, HeaderKey):
             return StaticKey(scheme.header, _header_value(provider, scheme, secret), home)
-        request = token_request(provider, scheme, params, secret)
-        return TokenSource(partial(_ask, request, send, clock), home, clock, learn)
+        if isinstance(scheme, Login):
+            ask = partial(_log_in, login_request(provider, scheme, params, secrets), send, clock)
+        else:
+            ask = partial(_ask, token_request(provider, scheme, params, secret), send, clock)
+        return TokenSource(ask, home, clock, learn)
     raise missing(provider)
 
 
-def missing(provider: Provider) -> CredentialsError:
-    """The error for a provider without any secret, with every place that one may come from."""
+def login_request(provider: Provider, scheme: Login, params: Mapping[str, str], secrets: Mapping[str, str]) -> Request:
+    """The JSON post that gives a token as plain text."""
+    if not secrets.get(scheme.username):
+        raise missing(provider, f"{scheme.username} as well")
+    return Request(
+        url=needed(params, scheme.token_url, provider.name),
+        method="POST",
+        json={"username": secrets[scheme.username], "password": secrets[scheme.secret]},
+        purpose=Purpose.TOKEN,
+        accept="text/plain, application/json",
+    )
+
+
+def _log_in(request: Request, send: Send, clock: Callable[[], float]) -> Token:
+    return read_login(send(request), clock(), time.time())
+
+
+def read_login(reply: Reply, now: float, wall: float) -> Token:
+    """The JWT of a good reply, good until the `exp` in it; 4 where the login is refused, 11 where nobody can read it."""
+    trouble = PLAIN_ERRORS.read(reply)
+    if trouble and trouble.kind in {Kind.CREDENTIALS, Kind.FORBIDDEN}:
+        raise CredentialsError(
+            f"{trouble.where} refused the login (HTTP {reply.status}): {trouble.message or 'no reason given'}",
+            hint="check the user name and the password",
+            code=trouble.code,
+            request_id=trouble.request_id,
+        )
+    # some gateways put the text into quotes
+    value = reply.body.strip().strip(b'"').decode("ascii", "replace")
+    if trouble or reply.media_type == "text/html" or not re.fullmatch(r"[\w.~+/=-]{8,}", value, re.ASCII):
+        raise _unreadable(reply)
+    return _token(value, (_expiry(value) or wall + UNSAID_LIFETIME) - wall, now)
+
+
+def _expiry(jwt: str) -> float | None:
+    """The `exp` of a JWT, seconds since 1970; None where there is none to be read."""
+    payload = jwt.split(".")[1] if jwt.count(".") == 2 else ""  # noqa: PLR2004 - header, payload, signature
+    try:
+        expiry = decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
+        return float(expiry)
+    except (BadReply, ValueError, TypeError, KeyError):
+        return None
+
+
+def missing(provider: Provider, what: str | None = None) -> CredentialsError:
+    """The error for a provider without its secrets, with every place that they may come from."""
     names = [param.name for param in provider.auth.secrets]
     variables = [f"JOBFETCH_{provider.name}_{name}".upper() for name in names]
     vendors = [name for param in provider.auth.secrets for name in param.env]
     return CredentialsError(
-        f"{provider.name} needs {' or '.join(names)}, and none is set",
+        f"{provider.name} needs {what or ' or '.join(names) + ', and none is set'}",
         hint=f"set {' or '.join(variables)} (also read: {', '.join(vendors)}), or pipe it to --secret-stdin",
     )
 
@@ -170,14 +220,23 @@ def read_token(reply: Reply, now: float) -> Token:
             request_id=trouble.request_id,
         )
     if trouble or not isinstance(value, str) or not value or not (value.isascii() and value.isprintable()):
-        raise BadReply(
-            f"{safe_url(reply.url)} answered no token that can be read "
-            f"(HTTP {reply.status}, {reply.media_type or 'no content type'})",
-            hint="is token_url right?",
-        )
+        raise _unreadable(reply)
     try:
-        seconds = max(0.0, float(lifetime))
+        seconds = float(lifetime)
     except (TypeError, ValueError):
         seconds = UNSAID_LIFETIME
+    return _token(value, seconds, now)
+
+
+def _token(value: str, seconds: float, now: float) -> Token:
     # a token too short for the leeway still serves for half of its life
+    seconds = max(0.0, seconds)
     return Token(value, now + max(seconds - LEEWAY, seconds / 2))
+
+
+def _unreadable(reply: Reply) -> BadReply:
+    kind = reply.media_type or "no content type"
+    return BadReply(
+        f"{safe_url(reply.url)} answered no token that can be read (HTTP {reply.status}, {kind})",
+        hint="is token_url right?",
+    )

@@ -11,6 +11,7 @@ JobfetchError
 ├─ Partial             8   finished, but something of it failed
 ├─ Unavailable        10   network or service trouble outlasted the retries
 ├─ BadReply           11   a reply that nobody can read or act on
+│  ├─ NotJson              an answer of another kind, a web page most often
 │  └─ CutReply             it ended before it was whole, every time
 ├─ DiskError          12   full, read-only, permission
 ├─ FolderLocked       13   another run holds the folder
@@ -175,6 +176,10 @@ class BadReply(JobfetchError):
     """The service answered something that nobody can read or act on."""
 
     exit = Exit.BAD_REPLY
+
+
+class NotJson(BadReply):
+    """An answer of another kind where JSON was promised: a web page, most often."""
 
 
 class CutReply(BadReply):

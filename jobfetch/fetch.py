@@ -8,7 +8,7 @@ It wires nothing: the network (`send`), the clock and whoever watches are handed
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -41,11 +41,14 @@ from jobfetch.model import (
     Format,
     Json,
     Outcome,
+    Parts,
     Reply,
     Request,
     State,
     Status,
     StoredAsset,
+    compact,
+    elements,
     origin,
     promised_json,
     rfc3339,
@@ -77,6 +80,22 @@ class Service:
         """Ask once about one job."""
         return look(self.provider, self.send, self.at(job_id), self.now)
 
+    def looker(self, job_id: str) -> Callable[[], Status]:
+        """Asks about one job again and again; each look sends back what the last reply asked to be sent back."""
+        echo: dict[str, str] = {}
+
+        def again() -> Status:
+            status = look(self.provider, self.send, self.at(job_id), self.now, echo)
+            headers = status.reply.headers
+            echo.update({name: headers[name] for name in self.provider.job.echo if name in headers})
+            return status
+
+        return again
+
+    def foreign(self, reply: Reply) -> bool:
+        """Whether somebody else than the service itself answered: storage at the end of a link."""
+        return origin(reply.url) != origin(self.address.base_url)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
@@ -97,6 +116,7 @@ class Wanted:
     output: Path | None = None
     folder: bool = False
     assets: bool = False
+    rows: str | None = None
     reproducible: bool = False
     allow_partial: bool = False
     query: Callable[[bytes], bytes] | None = None
@@ -119,7 +139,7 @@ _RUN_ERRORS = (CredentialsError, ConfigError, DiskError, UsageError, Interrupted
 
 def statuses(service: Service, waiting: Waiting, job_ids: list[str]) -> Iterator[tuple[str, poll.Ended]]:
     """Each job's last status or error, as it ends; nothing is fetched."""
-    looks = {job_id: partial(service.look, job_id) for job_id in job_ids}
+    looks = {job_id: service.looker(job_id) for job_id in job_ids}
     ended = poll.until_ended(
         looks,
         waiting.schedule,
@@ -200,12 +220,11 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
     else:
         reply = status.reply if status.result is None else _resolved(service, job_id, status, None)
         result = reply.document.whole
-        stored = _assets(service, wanted, job_id, result) if wanted.assets else ()
+        stored = _assets(service, wanted, job_id, reply) if wanted.assets else ()
         status = _with_failures(status, stored)
         files += [str(_assets_folder(wanted, job_id).parent / asset.file) for asset in stored if asset.file]
         if wanted.format.tabular:
-            rows_of = records.compiled(service.provider.rows)
-            run.rows[job_id] = list(rows_of(service.provider.name, job_id, result))
+            run.rows[job_id] = _rows(run, job_id, result, stored)
         else:
             pieces = [reply.body] if wanted.format is Format.RAW else _record(run, job_id, status, result, stored)
             with _opened(path) as file:
@@ -213,6 +232,19 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
     forgiven = wanted.allow_partial and status.state is State.PARTIAL
     error = None if forgiven else _verdict_on(service, job_id, status)
     return _ended(job_id, status.state, error, files)
+
+
+def _rows(run: _Run, job_id: str, result: bytes, stored: tuple[StoredAsset, ...]) -> list[records.Row]:
+    """The rows of one job: of its result, and of the parts that came window by window."""
+    name, rules = run.service.provider.name, run.service.provider.rows
+    if run.wanted.rows:
+        return list(records.view(rules, run.wanted.rows, name, job_id, result))
+    rows = list(records.compiled(rules)(name, job_id, result))
+    parts = [asset.file for asset in stored if rules.parts and asset.file and asset.file.endswith(PARTS_SUFFIX)]
+    for file in parts:
+        lines = (_assets_folder(run.wanted, job_id).parent / file).read_bytes().splitlines()
+        rows += records.part_rows(rules, name, job_id, lines)
+    return rows
 
 
 def _record(run: _Run, job_id: str, status: Status, result: bytes, stored: tuple[StoredAsset, ...]) -> list[bytes]:
@@ -270,8 +302,8 @@ def _resolved(service: Service, job_id: str, status: Status, sink: BinaryIO | No
         if request is None:
             break
         reply = service.send(request, sink=sink)
-        if not _refused_link(request, reply):
-            return _checked(service, request, reply)
+        if not _refused_link(service, reply):
+            return _checked(service, reply)
         request = service.look(job_id).result
     raise Unavailable(
         f"the link to the result of job {job_id} is refused, also after it was resolved anew",
@@ -279,14 +311,13 @@ def _resolved(service: Service, job_id: str, status: Status, sink: BinaryIO | No
     )
 
 
-def _refused_link(request: Request, reply: Reply) -> bool:
-    # only storage at the end of a redirect refuses like this: a signature that has run out, or is not there yet
-    return origin(reply.url) != origin(request.url) and 400 <= reply.status < 500  # noqa: PLR2004 - the meaning of 4xx
+def _refused_link(service: Service, reply: Reply) -> bool:
+    # only storage at the end of a link refuses like this: a signature that has run out, or is not there yet
+    return service.foreign(reply) and 400 <= reply.status < 500  # noqa: PLR2004 - the meaning of 4xx
 
 
-def _checked(service: Service, request: Request, reply: Reply) -> Reply:
-    foreign = origin(reply.url) != origin(request.url)
-    return (PLAIN_ERRORS if foreign else service.provider.errors).check(reply, service.now())
+def _checked(service: Service, reply: Reply) -> Reply:
+    return (PLAIN_ERRORS if service.foreign(reply) else service.provider.errors).check(reply, service.now())
 
 
 # --- linked files ---
@@ -299,17 +330,25 @@ _SUFFIXES = {
     "application/pdf": ".pdf",
     "text/plain": ".txt",
     "text/csv": ".csv",
+    "text/html": ".html",
+    "text/vtt": ".vtt",
     "application/zip": ".zip",
 }
 
 
-def _assets(service: Service, wanted: Wanted, job_id: str, result: bytes) -> tuple[StoredAsset, ...]:
-    find = service.provider.job.assets
-    found = tuple(find(service.at(job_id), result)) if find else ()
-    if not found:
+PARTS_SUFFIX = ".ndjson"
+
+
+def _assets(service: Service, wanted: Wanted, job_id: str, reply: Reply) -> tuple[StoredAsset, ...]:
+    """Everything that the result links to, stored beside it."""
+    job, address = service.provider.job, service.at(job_id)
+    found = tuple(job.assets(service.send, address, reply.document.whole)) if job.assets else ()
+    parts = job.parts(address, reply.document) if job.parts else None
+    if not found and not parts:
         return ()
     place = export.folder(_assets_folder(wanted, job_id))
-    return tuple(_asset(service, place, number, asset) for number, asset in enumerate(found, start=1))
+    stored = tuple(_asset(service, place, number, asset) for number, asset in enumerate(found, start=1))
+    return (*stored, _walked(service, place, parts)) if parts else stored
 
 
 def _asset(service: Service, place: Path, number: int, asset: Asset) -> StoredAsset:
@@ -317,24 +356,50 @@ def _asset(service: Service, place: Path, number: int, asset: Asset) -> StoredAs
     try:
         with export.spool(place) as spool:
             reply = service.send(asset.request, sink=spool)
-            if _refused_link(asset.request, reply):
+            if _refused_link(service, reply):
                 reply = service.send(asset.request, sink=spool)
-            _checked(service, asset.request, reply)
-            if reply.media_type == "text/html":
+            _checked(service, reply)
+            if reply.media_type == "text/html" and not asset.page:
                 raise BadReply("the link answers with a web page")
-            path = place / f"{number:04d}{_SUFFIXES.get(reply.media_type, '.bin')}"
             spool.seek(0)
-            digest = hashlib.sha256()
-            with export.replacing(path) as file:
-                while chunk := spool.read(1024 * 1024):
-                    digest.update(chunk)
-                    file.write(chunk)
-                length = file.tell()
+            name = f"{number:04d}{_SUFFIXES.get(reply.media_type, '.bin')}"
+            return _stored(place / name, asset.path, iter(partial(spool.read, 1024 * 1024), b""))
     except JobfetchError as error:
         if _ends_the_run(error):
             raise
         return StoredAsset(path=asset.path, file=None, bytes=None, sha256=None, error=error.message)
-    return StoredAsset(path=asset.path, file=f"{place.name}/{path.name}", bytes=length, sha256=digest.hexdigest())
+
+
+def _walked(service: Service, place: Path, parts: Parts) -> StoredAsset:
+    """Store what comes window by window, a line each; fewer than promised is told of."""
+    lines: list[bytes] = []
+    path, problem = f"links.{parts.name}", None
+    try:
+        for request in parts.requests:
+            document = _checked(service, service.send(request)).document
+            raw = next((raw for path in parts.paths if (raw := document.raw(path)) is not None), document.whole)
+            window = [compact(bytes(element)) + b"\n" for element in elements(raw)]
+            lines += window
+            if not window:
+                break
+    except JobfetchError as error:
+        if _ends_the_run(error):
+            raise
+        problem = error.message
+    if len(lines) != parts.count:
+        problem = f"{len(lines)} of {parts.count} {parts.name} came" + (f": {problem}" if problem else "")
+    return _stored(place / f"{parts.name}{PARTS_SUFFIX}", path, lines, problem)
+
+
+def _stored(path: Path, link: str, chunks: Iterable[bytes], problem: str | None = None) -> StoredAsset:
+    digest = hashlib.sha256()
+    with export.replacing(path) as file:
+        for chunk in chunks:
+            digest.update(chunk)
+            file.write(chunk)
+        length = file.tell()
+    name = f"{path.parent.name}/{path.name}"
+    return StoredAsset(path=link, file=name, bytes=length, sha256=digest.hexdigest(), error=problem)
 
 
 def _assets_folder(wanted: Wanted, job_id: str) -> Path:
@@ -345,7 +410,7 @@ def _assets_folder(wanted: Wanted, job_id: str) -> Path:
 
 def _with_failures(status: Status, stored: tuple[StoredAsset, ...]) -> Status:
     """The status, partial where a linked file could not be had."""
-    lost = tuple(FailedItem(asset.path, asset.error) for asset in stored if asset.file is None)
+    lost = tuple(FailedItem(asset.path, asset.error) for asset in stored if asset.error)
     if not lost or status.state not in {State.SUCCEEDED, State.PARTIAL}:
         return status
     return replace(status, state=State.PARTIAL, failed_items=(*status.failed_items, *lost))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from jobfetch.errors import BadReply, Exit, JobfetchError
+from jobfetch.errors import BadReply, Exit, JobfetchError, NotJson
 
 #: What a service may put into a reply: anything that JSON can say.
 Json = Any
@@ -64,12 +64,13 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request, whole: an absolute URL, headers without credentials, and a form body or none."""
+    """One HTTP request, whole: an absolute URL, headers without credentials, and a form or JSON body or none."""
 
     url: str
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] | None = None
+    json: Mapping[str, Json] | None = None
     purpose: Purpose = Purpose.API
     accept: str = "application/json"
 
@@ -111,7 +112,7 @@ def promised_json(reply: Reply) -> str | None:
     where = safe_url(reply.url)
     if media_type in {"", "text/plain", "application/octet-stream", "binary/octet-stream"}:
         return f"{where} sent JSON as {media_type or 'no content type'}; accepted, since it parses"
-    raise BadReply(
+    raise NotJson(
         f"{where} answered {media_type} instead of JSON (HTTP {reply.status})",
         hint="wrong host, or a proxy that answers for it? check base_url with `jobfetch providers show`",
     )
@@ -263,10 +264,24 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A linked file: where in the result its link stands, and the request that brings it."""
+    """A linked file: where in the result its link stands, and the request that brings it.
+
+    A web page in its place is an error page, unless `page` says that it is what the link leads to.
+    """
 
     path: str
     request: Request
+    page: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Parts of a result that come window by window: their name, the requests, where they stand, how many there are."""
+
+    name: str
+    requests: Iterable[Request]
+    paths: tuple[str, ...]
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import mmap
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Literal
 
 import jmespath
@@ -165,9 +166,9 @@ def compiled(rules: RowRules) -> Callable[[str, str, bytes], Iterator[Row]]:
         walks = _walks(rules, top)
         tops = {walk.steps[0].key for walk in walks}
         beside = {f"{rules.top}.{key}": raw for key, raw in top.items() if key not in tops}
-        carried = dict(_leaves_of(beside, rules.left_out)) if walks else {}
+        carried = dict(_leaves_of(beside, rules.left_out)) if walks and "$" not in tops else {}
         for walk in walks:
-            for row in walk.rows(top, carried):
+            for row in walk.rows(top, carried, rules):
                 yield start | row
         if not walks:
             for row in _unruled(result, rules):
@@ -176,13 +177,28 @@ def compiled(rules: RowRules) -> Callable[[str, str, bytes], Iterator[Row]]:
     return rows_of
 
 
+def part_rows(rules: RowRules, provider: str, job_id: str, parts: Iterable[bytes]) -> Iterator[Row]:
+    """The rows of parts that came window by window, each part a JSON value."""
+    rule = rules.parts or Rows(each=("$",), kind="part")
+    walk = _Walk(rule, [_Step("$")])
+    for part in parts:
+        for row in walk.rows(members(part), {}, RowRules(kinds=())):
+            yield {"provider": encode(provider), "job_id": encode(job_id)} | row
+
+
+def view(rules: RowRules, name: str, provider: str, job_id: str, result: bytes) -> Iterator[Row]:
+    """The rows of another view of a result, by its name."""
+    for row in rules.named[name](result):
+        yield {"provider": encode(provider), "job_id": encode(job_id)} | row
+
+
 def _walks(rules: RowRules, top: Mapping[str, msgspec.Raw]) -> list[_Walk]:
     """The ways through this result: for every kind the first of its paths that is there, and no path walked twice."""
     walks: list[_Walk] = []
     for kind in rules.kinds:
         for path in kind.each:
             steps = [_Step(text) for text in path.split(".")]
-            there = _has(top, steps) if len(kind.each) > 1 else steps[0].key in top
+            there = _has(top, steps) if len(kind.each) > 1 or path == "$" else steps[0].key in top
             if there and not any(_same_way(steps, walk.steps) for walk in walks):
                 walks.append(_Walk(kind, steps))
                 break
@@ -193,7 +209,7 @@ def _has(level: Mapping[str, msgspec.Raw], steps: list[_Step]) -> bool:
     """Whether a result has anything at a path (an empty list counts, a missing key does not)."""
     step, rest = steps[0], steps[1:]
     if not rest or step.key == "*":
-        return step.key == "*" or step.key in level
+        return step.key in {"*", "$"} or step.key in level
     raw = level.get(step.key)
     if raw is None:
         return False
@@ -232,11 +248,20 @@ class _Walk:
     def __init__(self, rule: Rows, steps: list[_Step]) -> None:
         self.rule = rule
         self.steps = steps
+        self._left_out: Mapping[str, str] = {}
 
-    def rows(self, top: Mapping[str, msgspec.Raw], carried: Row) -> Iterator[Row]:
+    def rows(self, top: Mapping[str, msgspec.Raw], carried: Row, rules: RowRules) -> Iterator[Row]:
         """Every row of this kind under the opened top of a result."""
+        if self.steps[0].key == "$":
+            kept = {key: raw for key, raw in top.items() if not _is_left_out(f"{rules.top}.{key}", rules.left_out)}
+            yield self._row({}, dict(_leaves_of(kept, {})), self.rule.kind or self.rule.empty)
+            return
+        self._left_out = rules.left_out
         for leaf, kind, parents in self._walk(top, self.steps, self.rule.kind, {}, ""):
-            yield self._row({**carried, **parents}, leaf, kind)
+            own: Row = {}
+            if leaf is not None:
+                own = dict(_leaves("", leaf)) if opens(leaf) == b"{" else {"value": compact(bytes(leaf))}
+            yield self._row({**carried, **parents}, own, kind)
 
     def _walk(
         self, level: Mapping[str, msgspec.Raw], steps: list[_Step], kind: str | None, parents: Row, name: str
@@ -254,22 +279,22 @@ class _Walk:
                     continue
                 found = True
                 if not rest or opens(element) != b"{":
-                    yield element, word or here, parents
+                    yield element, word or here.rpartition(".")[2], parents
                 else:
                     inside = members(element)
-                    yield from self._walk(inside, rest, word, {**parents, **_beside(inside, here, rest[0])}, here)
+                    yield from self._walk(
+                        inside, rest, word, {**parents, **_beside(inside, here, rest[0], self._left_out)}, here
+                    )
         if not found and name:
             yield None, self.rule.empty, parents
 
-    def _row(self, carried: Row, leaf: msgspec.Raw | None, kind: str) -> Row:
-        own: Row = {}
-        if leaf is not None:
-            own = dict(_leaves("", leaf)) if opens(leaf) == b"{" else {"value": compact(bytes(leaf))}
+    def _row(self, carried: Row, own: Row, kind: str) -> Row:
         for name, raw in carried.items():
             own[_free(name, own)] = raw
         row: Row = {"kind": encode(kind)}
         for column, names in self.rule.copies.items():
-            filled = next((own[name] for name in names if own.get(name, b"null") not in {b"null", b'""'}), None)
+            found = (_at(own, name) for name in names)
+            filled = next((raw for raw in found if raw not in {None, b"null", b'""'}), None)
             if filled is not None:
                 row[column] = filled
         for column, names in self.rule.columns.items():
@@ -281,15 +306,24 @@ class _Walk:
         return row
 
 
+def _at(own: Row, name: str) -> bytes | None:
+    """A leaf by its name, or an element of one that is a list (`bbox[0]`)."""
+    match = re.fullmatch(r"(.+)\[(\d+)\]", name)
+    if not match:
+        return own.get(name)
+    inside = elements(own.get(match[1], b"null"))
+    return bytes(inside[int(match[2])]) if int(match[2]) < len(inside) else None
+
+
 def _only(level: Mapping[str, msgspec.Raw], key: str) -> list[tuple[str, msgspec.Raw]]:
     return [(key, level[key])] if key in level else []
 
 
-def _beside(level: Mapping[str, msgspec.Raw], name: str, step: _Step) -> Row:
+def _beside(level: Mapping[str, msgspec.Raw], name: str, step: _Step, left_out: Mapping[str, str]) -> Row:
     """What stands on a level beside the way down; a way through every member leaves nothing beside it."""
     if step.key == "*":
         return {}
-    return dict(_leaves_of({f"{name}.{key}": raw for key, raw in level.items() if key != step.key}, {}))
+    return dict(_leaves_of({f"{name}.{key}": raw for key, raw in level.items() if key != step.key}, left_out))
 
 
 def _free(name: str, taken: Mapping[str, bytes], reserved: tuple[str, ...] = ()) -> str:

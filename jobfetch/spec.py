@@ -19,15 +19,18 @@ from jobfetch.errors import (
     Forbidden,
     JobfetchError,
     NotFound,
+    NotJson,
     ResultGone,
     Unavailable,
     UsageError,
 )
 from jobfetch.model import (
     Asset,
+    Document,
     FailedItem,
     JobError,
     Json,
+    Parts,
     Reply,
     Request,
     Send,
@@ -56,6 +59,7 @@ class Param:
     help: str
     env: Mapping[str, str] = field(default_factory=dict)
     default: str | None = None
+    choices: tuple[str, ...] = ()
     required: bool = False
 
     @property
@@ -87,11 +91,20 @@ class ClientCredentials:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """A user name and password, posted as JSON, for a JWT as plain text; each field names a setting or secret."""
+
+    secret: str
+    username: str
+    token_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Auth:
     """The secrets a service takes, and how they sign: the first scheme whose secret is there is used."""
 
     secrets: tuple[Param, ...]
-    schemes: tuple[HeaderKey | ClientCredentials, ...]
+    schemes: tuple[HeaderKey | ClientCredentials | Login, ...]
 
 
 # --- errors ---
@@ -158,6 +171,8 @@ class ErrorRules:
     message: tuple[str, ...] = ()
     request_id: tuple[str, ...] = ()
     request_id_headers: tuple[str, ...] = ("x-request-id",)
+    #: told behind the message where they are there, for example the permissions that are missing
+    details: tuple[str, ...] = ()
     codes: Mapping[str, Kind] = field(default_factory=dict)
     kind: Callable[[Reply], Kind | None] | None = None
     #: whether a 2xx reply is a refusal all the same
@@ -194,11 +209,16 @@ class ErrorRules:
             document = reply.document
             return (
                 document.text(*self.code) if self.code else None,
-                document.text(*self.message) if self.message else None,
+                self._told(document),
                 document.text(*self.request_id) if self.request_id else None,
             )
         except BadReply:  # an error page: its status is all that it says
             return None, None, None
+
+    def _told(self, document: Document) -> str | None:
+        message = document.text(*self.message) if self.message else None
+        details = [f"{path}: {text}" for path in self.details if (text := document.text(path))]
+        return "; ".join([*([message] if message else []), *details]) or None
 
     def _by_status(self, status: int) -> Kind:
         if status in {401, 402, 403}:
@@ -279,11 +299,16 @@ class JobApi:
 
     `result` is None where the status reply is the result; otherwise it gives the request for it, or None while the
     service has not filled it in, which is *running*. `partial` reads the parts that failed: a job that succeeded with
-    any of them is *partial*. `assets` finds links in the result's own bytes.
+    any of them is *partial*. `assets` finds links in the result's own bytes, `parts` what comes window by window.
+    Where one request cannot tell, `probe` looks with as many as it takes. `kinds` maps a setting `kind` to a path, for
+    services whose jobs have several. Headers of a reply that are named in `echo` go along with the next look.
     """
 
     path: str
     words: Words
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    echo: tuple[str, ...] = ()
+    probe: Callable[[Send, Address, datetime], Status] | None = None
     id_pattern: re.Pattern[str] = re.compile("[^\x00-\x1f\x7f\ud800-\udfff]{1,512}")
     id_help: str = "the job's id"
     headers: Callable[[Mapping[str, str]], Mapping[str, str]] | None = None
@@ -296,7 +321,9 @@ class JobApi:
     started: str | None = None
     finished: str | None = None
     hint: str | None = None
-    assets: Callable[[Address, bytes], Iterator[Asset]] | None = None
+    warnings: Callable[[Reply], tuple[str, ...]] | None = None
+    assets: Callable[[Send, Address, bytes], Iterator[Asset]] | None = None
+    parts: Callable[[Address, Document], Parts | None] | None = None
     schedule: Schedule = Schedule()
 
 
@@ -308,11 +335,11 @@ class Rows:
     """One kind of row: where it stands in the result, and which of its fields the common columns take.
 
     `each` names paths in which `[]` stands for every element and `*` for every member; the first path that the result
-    has is walked. `kind` is the fixed word for these rows; without one, the member's name is. `member` names a column
+    has is walked, and `$` is the whole result. `kind` is the fixed word for these rows; without one, the member's name is. `member` names a column
     for the member's name. What lies beside the path on the way down is carried into every row, named by
     the level it stands on (`items.fileId`); the element's own fields keep their own dotted names. `columns` moves a
     field (the first that is filled) into a common column, `copies` copies it. A level with nothing below it still
-    gives one row, of kind `empty`, so that nothing is lost.
+    gives one row, of kind `empty`, so that nothing is lost. A name that ends in `[2]` takes an element of a list.
     """
 
     each: tuple[str, ...]
@@ -325,9 +352,15 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowRules:
-    """All row kinds of a service, what they leave out and why (dotted name -> reason), and what the top is called."""
+    """All row kinds of a service, what they leave out and why (dotted name -> reason), and what the top is called.
+
+    `parts` is the kind of the parts that come window by window. `named` holds other views of the same result, for
+    `--rows NAME`: a function where a declaration cannot say it, from the result to rows of JSON tokens.
+    """
 
     kinds: tuple[Rows, ...]
+    parts: Rows | None = None
+    named: Mapping[str, Callable[[bytes], Iterator[dict[str, bytes]]]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     top: str = "job"
 
@@ -367,6 +400,9 @@ class Provider:
     base_url: Callable[[Mapping[str, str]], str | None]
     #: the vendor's own variables for the base URL
     base_url_env: Mapping[str, str] = field(default_factory=dict)
+    #: how long the service keeps results, and what else is worth knowing before using it
+    retention: str | None = None
+    limits: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -380,12 +416,27 @@ def check_job_id(provider: Provider, job_id: str) -> str:
     return job_id
 
 
-def look(provider: Provider, send: Send, address: Address, now: Callable[[], datetime]) -> Status:
-    """Ask the service once about one job."""
+def look(
+    provider: Provider,
+    send: Send,
+    address: Address,
+    now: Callable[[], datetime],
+    echo: Mapping[str, str] | None = None,
+) -> Status:
+    """Ask the service once about one job; `echo` are headers that its last reply asked to be sent back."""
     job = provider.job
-    headers = job.headers(address.params) if job.headers else {}
-    reply = provider.errors.check(send(Request(url=address.url(job.path), headers=headers)), now())
-    return read_status(provider, address, reply, now())
+    try:
+        if job.probe:
+            return job.probe(send, address, now())
+        path = job.kinds.get(address.params.get("kind", ""), job.path)
+        headers = {**(job.headers(address.params) if job.headers else {}), **(echo or {})}
+        reply = provider.errors.check(send(Request(url=address.url(path), headers=headers)), now())
+        return read_status(provider, address, reply, now())
+    except NotJson as error:
+        documented = provider.base_url({})
+        if documented and not address.base_url.startswith(documented):
+            error.hint = f"wrong host? the documented address of {provider.name} is {documented}"
+        raise
 
 
 def read_status(provider: Provider, address: Address, reply: Reply, now: datetime) -> Status:
@@ -393,6 +444,7 @@ def read_status(provider: Provider, address: Address, reply: Reply, now: datetim
     job, document = provider.job, reply.document
     state, word = job.words.read(reply)
     warnings = [warning] if (warning := promised_json(reply)) else []
+    warnings += job.warnings(reply) if job.warnings and state.terminal else ()
     if not job.words.knows(word):
         warnings.append(f"{provider.name} says {word!r}, a state nobody has documented; taken as running")
     failed_items = job.partial(reply) if job.partial and state.terminal else ()
@@ -402,7 +454,8 @@ def read_status(provider: Provider, address: Address, reply: Reply, now: datetim
     if state is State.SUCCEEDED and job.result:
         result = job.result(address, reply)
         state = state if result else State.RUNNING
-    error = document.text(*job.error) if job.error else None
+    ended_badly = state in {State.FAILED, State.CANCELLED}
+    error = document.text(*job.error) if job.error and ended_badly else None
     return Status(
         state=state,
         provider_state=word,
@@ -415,7 +468,7 @@ def read_status(provider: Provider, address: Address, reply: Reply, now: datetim
         created_at=_time(reply, job.created),
         started_at=_time(reply, job.started),
         finished_at=_time(reply, job.finished) if state.terminal else None,
-        retry_after=max(_hints(reply, job.hint, now), default=None),
+        retry_after=wait_asked(reply, job.hint, now),
         warnings=tuple(warnings),
     )
 
@@ -424,9 +477,10 @@ def _time(reply: Reply, path: str | None) -> str | None:
     return timestamp(reply.document.get(path)) if path else None
 
 
-def _hints(reply: Reply, path: str | None, now: datetime) -> list[float]:
+def wait_asked(reply: Reply, path: str | None, now: datetime) -> float | None:
+    """Seconds that a reply asks to wait, in its header or in its body: the longer of both."""
     told = (retry_after(reply, now), hint(reply.document.get(path)) if path else None)
-    return [seconds for seconds in told if seconds is not None]
+    return max((seconds for seconds in told if seconds is not None), default=None)
 
 
 def needed(params: Mapping[str, str], name: str, provider: str, *, why: str = "") -> str:

@@ -46,6 +46,7 @@ class Output:
     path: str | None = None
     format: str | None = None
     assets: bool = False
+    rows: str | None = None
     query: str | None = None
     reproducible: bool = False
     allow_partial: bool = False
@@ -57,7 +58,7 @@ def get(provider: str, job_ids: list[str], common: Common, network: Network, out
     def work(ui: Ui, report: Report) -> None:
         started = time.monotonic()
         spec, file, ids = _begin(provider, job_ids, report)
-        wanted = _wanted(output, file.defaults, many=len(ids) > 1)
+        wanted = _wanted(spec, output, file.defaults, many=len(ids) > 1)
         report.stdout_is_data = wanted.output is None
         with _connected(spec, network, file, ui, started, wait=wait) as (service, waiting):
             for outcome in fetch.get(service, waiting, wanted, ids):
@@ -115,7 +116,7 @@ def _begin(name: str, job_ids: list[str], report: Report) -> tuple[Provider, con
 _SUFFIXES = {".json": "json", ".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 
 
-def _wanted(output: Output, defaults: config.Defaults, *, many: bool) -> fetch.Wanted:
+def _wanted(spec: Provider, output: Output, defaults: config.Defaults, *, many: bool) -> fetch.Wanted:
     said = output.path or defaults.output
     path = None if said in {None, "-"} else Path(said or "")
     name = output.format or _SUFFIXES.get(path.suffix.lower() if path else "") or defaults.format or "json"
@@ -131,6 +132,11 @@ def _wanted(output: Output, defaults: config.Defaults, *, many: bool) -> fetch.W
         raise DiskError(f"{path.parent} is no folder", hint="make it first, or name another place with -o")
     if output.query and shape is not Format.JSON:
         raise UsageError(f"--query reads the record, so it goes with -f json and not with {shape}")
+    if output.rows and output.rows not in spec.rows.named:
+        views = ", ".join(spec.rows.named) or "none"
+        raise UsageError(f"{spec.name} has no view {output.rows!r} (there is: {views})")
+    if output.rows and not shape.tabular:
+        raise UsageError(f"--rows gives a table, so it goes with -f csv or ndjson and not with {shape}")
     if many and shape is Format.RAW and path is None:
         raise UsageError("-f raw with several ids needs a folder", hint="name one with -o FOLDER/")
     if output.assets and path is None:
@@ -140,6 +146,7 @@ def _wanted(output: Output, defaults: config.Defaults, *, many: bool) -> fetch.W
         output=path,
         folder=folder,
         assets=output.assets,
+        rows=output.rows,
         reproducible=output.reproducible,
         allow_partial=output.allow_partial,
         query=records.query(output.query) if output.query else None,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from jobfetch.providers import cognite, playment
+from jobfetch.providers import cognite, exabase, expertai, justcrawl, playment
 from jobfetch.spec import Provider
 
 PROVIDERS: dict[str, Provider] = {
     provider.name: provider
     for provider in (
         cognite.PROVIDER,
+        exabase.PROVIDER,
         playment.PROVIDER,
+        justcrawl.PROVIDER,
+        expertai.PROVIDER,
     )
 }

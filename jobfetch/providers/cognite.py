@@ -75,6 +75,18 @@ def _item_id(item: dict[str, Json]) -> str | None:
     return text_of(item.get("fileExternalId") or item.get("fileId"))
 
 
+#: The sibling jobs of vision extract, which are asked for in the same way.
+_KINDS = {
+    kind: f"/api/v1/projects/{{project}}/context/{path}/{{job_id}}"
+    for kind, path in {
+        "vision/extract": "vision/extract",
+        "diagram/detect": "diagram/detect",
+        "diagram/convert": "diagram/convert",
+        "entitymatching": "entitymatching/jobs",
+    }.items()
+}
+
+
 def _of_box(corner: str) -> tuple[str, ...]:
     return (f"textRegion.{corner}", f"boundingBox.{corner}", f"objectDetection.boundingBox.{corner}")
 
@@ -90,6 +102,12 @@ PROVIDER = Provider(
     settings=(
         Param(name="project", help="CDF project", env={"CDF_PROJECT": "{}", "COGNITE_PROJECT": "{}"}, required=True),
         Param(name="cluster", help="CDF cluster, for example westeurope-1", env={"CDF_CLUSTER": "{}"}),
+        Param(
+            name="kind",
+            help="kind of job: " + ", ".join(_KINDS),
+            default="vision/extract",
+            choices=tuple(_KINDS),
+        ),
         Param(name="cdf_version", help="value of the cdf-version header, for example beta"),
         Param(
             name="token_url",
@@ -137,7 +155,10 @@ PROVIDER = Provider(
         kind=_kind,
     ),
     job=JobApi(
-        path="/api/v1/projects/{project}/context/vision/extract/{job_id}",
+        path=_KINDS["vision/extract"],
+        kinds=_KINDS,
+        # the siblings want the token of their first reply back on every later look
+        echo=("x-job-token",),
         words=Words(
             path="status",
             states={
@@ -163,11 +184,13 @@ PROVIDER = Provider(
     rows=RowRules(
         kinds=(
             Rows(
-                each=("items[].predictions.*[]",),
+                # vision, diagram detection, entity matching; other items as they are
+                each=("items[].predictions.*[]", "items[].annotations[]", "items[].matches[]", "items[]"),
                 columns={
                     "label": ("label", "objectDetection.label"),
                     "text": ("text",),
-                    "score": ("confidence", "objectDetection.confidence"),
+                    "score": ("confidence", "objectDetection.confidence", "score"),
+                    "page": ("region.page",),
                     "x_min": _of_box("xMin"),
                     "y_min": _of_box("yMin"),
                     "x_max": _of_box("xMax"),
@@ -193,5 +216,6 @@ PROVIDER = Provider(
             "job.parameters": "what the job was asked for, the same for every row; in the record",
         },
     ),
+    limits=("20 jobs at a time in a project",),
     notes=("Cognite retires the vision API on 2027-02-17.",),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jobfetch.model import Asset, Purpose, Reply, Request, State, decode, elements, members
+from jobfetch.model import Asset, Purpose, Reply, Request, Send, State, decode, elements, members
 from jobfetch.spec import (
     Address,
     Auth,
@@ -35,7 +35,7 @@ def _result(address: Address, reply: Reply) -> Request | None:
     return _attachment(address, url) if isinstance(url, str) else None
 
 
-def _assets(address: Address, result: bytes) -> Iterator[Asset]:
+def _assets(_: Send, address: Address, result: bytes) -> Iterator[Asset]:
     """Every link that the result keeps under a key `url`: masks and point clouds, each behind the same endpoint."""
     seen: set[str] = set()
     for path, url in _links(result, ""):

@@ -151,7 +151,7 @@ def _redirected(request: Request, reply: Reply, signer: Signer | None) -> tuple[
             hint="check base_url: the address itself should answer",
         )
     # whatever named us or the job to the first origin stays there
-    return replace(request, url=target, headers={}, form=None), None
+    return replace(request, url=target, headers={}, form=None, json=None), None
 
 
 def _without_user(url: str) -> str:

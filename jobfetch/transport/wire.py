@@ -21,7 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from jobfetch.errors import BadReply, ConfigError, CutReply, JobfetchError, StillRunning, Unavailable
-from jobfetch.model import Deadline, Purpose, Reply, Request, origin, safe_url
+from jobfetch.model import Deadline, Purpose, Reply, Request, encode, origin, safe_url
 from jobfetch.transport.reaper import Reaper, Watch
 
 #: Bytes that may be held in memory to be parsed.
@@ -131,7 +131,9 @@ class Wire:
             if not value.isascii() or not value.isprintable():
                 raise ConfigError(f"the header {name} cannot carry its value", hint="look for stray characters in it")
         try:
-            return requests.Request(request.method, url, headers=whole, data=dict(request.form or {})).prepare()
+            body = None if request.json is None else encode(request.json)
+            whole |= {"Content-Type": "application/json; charset=utf-8"} if body else {}
+            return requests.Request(request.method, url, headers=whole, data=body or dict(request.form or {})).prepare()
         except (requests.RequestException, UnicodeError, ValueError):
             raise BadReply(f"{safe_url(url)} is no address that can be asked", hint="check base_url") from None
 

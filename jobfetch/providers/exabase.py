@@ -1,0 +1,151 @@
+"""Exabase v2 extract jobs: the status reply is the result; text comes in windows, files behind links; API key.
+
+Source: https://docs.exabase.io (get extraction job result, about extraction)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from jobfetch.model import Asset, Document, Json, Parts, Purpose, Reply, Request, Send, State, decode, elements, members
+from jobfetch.spec import (
+    Address,
+    Auth,
+    ErrorRules,
+    HeaderKey,
+    JobApi,
+    Param,
+    Provider,
+    RowRules,
+    Rows,
+    Schedule,
+    Words,
+)
+
+#: Chunks that one window holds; the documents' own links ask for as many.
+_WINDOW = 20
+
+
+def _headers(params: Mapping[str, str]) -> Mapping[str, str]:
+    return {"X-Exabase-Base-Id": params["base_id"]} if params.get("base_id") else {}
+
+
+def _warnings(reply: Reply) -> tuple[str, ...]:
+    if reply.document.get("extraction.common.infected") is True:
+        return ("exabase says that this file is infected; take care with --assets",)
+    return ()
+
+
+def _chunks(address: Address, document: Document) -> Parts | None:
+    """Every window of the text, from the first to `chunkCount`; the link itself names only the first."""
+    count, link = document.get("extraction.common.chunkCount"), document.get("links.chunks")
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1 or not _is_link(link):
+        return None
+    windows = ((start, min(start + _WINDOW - 1, count)) for start in range(1, count + 1, _WINDOW))
+    requests = (_request(address, _window(link, start, end), "application/json") for start, end in windows)
+    return Parts("chunks", requests, ("items", "chunks", "data"), count)
+
+
+def _window(link: str, start: int, end: int) -> str:
+    parts = urlsplit(link)
+    kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in {"start", "end"}]
+    return parts._replace(query=urlencode([*kept, ("start", start), ("end", end)])).geturl()
+
+
+def _request(address: Address, url: str, accept: str = "*/*") -> Request:
+    # the base id belongs to the service itself: a link on any other host is asked bare
+    home = urlsplit(url)[:2] == urlsplit(address.base_url)[:2]
+    return Request(url=url, purpose=Purpose.RESULT, headers=_headers(address.params) if home else {}, accept=accept)
+
+
+def _assets(_: Send, address: Address, result: bytes) -> Iterator[Asset]:
+    """The original, and every file that the extraction names: renders, screenshot, transcript, thumbnail, pages."""
+    document = Document(result)
+    seen: set[str] = set()
+    original = document.get("links.download")
+    found = [("links.download", original)] if _is_link(original) else []
+    # web.url is where the page came from, and no file of the service
+    found += [(path, url) for path, url in _links(document.raw("extraction") or b"null", "extraction")]
+    for path, url in found:
+        if url not in seen and path != "extraction.web.url":
+            seen.add(url)
+            # what was crawled may well be a web page
+            yield Asset(path, _request(address, url), page=True)
+
+
+def _links(raw: bytes, path: str) -> Iterator[tuple[str, str]]:
+    for number, element in enumerate(elements(raw)):
+        yield from _links(bytes(element), f"{path}[{number}]")
+    for key, member in members(raw).items():
+        here, value = f"{path}.{key}", bytes(member)
+        if key in {"url", "thumbnail"} and value[:5] == b'"http':
+            yield here, decode(value)
+        else:
+            yield from _links(value, here)
+
+
+def _is_link(value: Json) -> bool:
+    return isinstance(value, str) and value.startswith(("http://", "https://"))
+
+
+PROVIDER = Provider(
+    name="exabase",
+    title="Exabase extract",
+    docs="https://docs.exabase.io",
+    base_url=lambda _: "https://api.exabase.io",
+    settings=(Param(name="base_id", help="id of a base; the parent workspace where it is left out"),),
+    auth=Auth(
+        secrets=(Param(name="api_key", help="API key", env={"EXABASE_API_KEY": "{}"}),),
+        schemes=(HeaderKey(secret="api_key", header="X-Api-Key"),),
+    ),
+    errors=ErrorRules(
+        code=("error.code", "code"),
+        message=("error.message", "message", "error", "detail"),
+        request_id=("error.request_id", "requestId"),
+        request_id_headers=("x-request-id", "x-trace-id"),
+    ),
+    job=JobApi(
+        path="/v2/extract/{job_id}",
+        words=Words(
+            path="state",
+            states={
+                "pending": State.QUEUED,
+                "processing": State.RUNNING,
+                "completed": State.SUCCEEDED,
+                "failed": State.FAILED,
+                "cleaned": State.GONE,
+            },
+        ),
+        headers=_headers,
+        message=("message",),
+        error=("error.message", "error", "message"),
+        created="createdAt",
+        warnings=_warnings,
+        assets=_assets,
+        parts=_chunks,
+        # 1000 requests an hour on the free plan, for all jobs together
+        schedule=Schedule(start=4.0, cap=30.0, gap=3.6),
+    ),
+    rows=RowRules(
+        kinds=(
+            Rows(
+                each=("$",),
+                kind="job",
+                columns={"label": ("kind",), "text": ("name",)},
+                copies={"item_id": ("id",)},
+            ),
+        ),
+        parts=Rows(
+            each=("$",),
+            kind="chunk",
+            columns={"text": ("text",), "page": ("pageNumber",)},
+            copies={"item_id": ("sequence", "id")},
+        ),
+        left_out={
+            "job.id": "in the column job_id",
+        },
+    ),
+    retention="results are kept for one day after the job was created; then its state is `cleaned`",
+    limits=("1000 requests an hour on the free plan, 5000 on scale, shared by all keys",),
+)

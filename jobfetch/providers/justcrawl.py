@@ -1,0 +1,151 @@
+"""JustCrawl extraction results: the job endpoint tells the state, the result endpoint holds the row; bearer key.
+
+Source: https://justcrawl.io/docs (get extraction result for a job, jobs), and the OpenAPI behind it. The host that the
+published page names answers every path with a web page; api.justcrawl.io is the real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from jobfetch.errors import Unavailable
+from jobfetch.model import Asset, Purpose, Reply, Request, Send, State, Status
+from jobfetch.spec import (
+    Address,
+    Auth,
+    ErrorRules,
+    HeaderKey,
+    JobApi,
+    Kind,
+    Param,
+    Provider,
+    RowRules,
+    Rows,
+    Schedule,
+    Words,
+    read_status,
+    wait_asked,
+)
+
+_JOB = "/api/v1/jobs/{job_id}"
+_ROW = "/api/v1/extraction/results/{job_id}"
+_POINTER = "/api/v1/jobs/{job_id}/result"
+
+
+def _kind(reply: Reply) -> Kind | None:
+    """A 500 in place of a row says that the job is done and no row landed: asking again at once does not help."""
+    return Kind.OUTAGE if reply.status == 500 and "/extraction/results/" in reply.url else None  # noqa: PLR2004
+
+
+def _get(address: Address, path: str) -> Request:
+    return Request(url=address.url(path))
+
+
+def _probe(send: Send, address: Address, now: datetime) -> Status:
+    """One look: the job's state; once it is through, its row, which may land a little later, or be gone."""
+    check = PROVIDER.errors.check
+    job = read_status(PROVIDER, address, check(send(_get(address, _JOB)), now), now)
+    completed = job.state is State.SUCCEEDED
+    if not completed and job.provider_state != "extraction_done":
+        return job
+    row = send(_get(address, _ROW))
+    if row.status == 202 or (row.status == 404 and not completed):  # noqa: PLR2004 - HTTP's own numbers
+        return replace(job, state=State.RUNNING, retry_after=wait_asked(row, "retryAfterSeconds", now))
+    if completed and row.status in {404, 500}:
+        return _without_row(send, address, job)
+    _ = check(row, now).document
+    return replace(job, state=State.SUCCEEDED, reply=row)
+
+
+def _without_row(send: Send, address: Address, job: Status) -> Status:
+    """A job that is completed and has no row: gone for good where the service says so, else trouble."""
+    pointer = send(_get(address, _POINTER))
+    refunded = pointer.media_type.endswith("json") and pointer.document.get("reason") == "credit_refunded"
+    if refunded or pointer.status == 410 or job.reply.document.get("creditOutcome") == "refunded":  # noqa: PLR2004
+        return replace(job, state=State.GONE)
+    raise Unavailable(
+        f"justcrawl says that job {address.job_id} is completed, and holds no result row for it",
+        hint="the row may still land: run the same line again later, or ask the service about the job",
+    )
+
+
+def _assets(send: Send, address: Address, _: bytes) -> Iterator[Asset]:
+    """The page as it was crawled: behind a signed link, or through the service where it only names a key."""
+    reply = PROVIDER.errors.check(send(_get(address, _POINTER)))
+    link = reply.document.first("resultUrl")
+    if isinstance(link, str):
+        yield Asset("resultUrl", Request(url=link, purpose=Purpose.RESULT, accept="*/*"), page=True)
+    elif reply.document.first("blobKey"):
+        raw = Request(url=address.url(f"{_ROW}/raw"), purpose=Purpose.RESULT, accept="*/*")
+        yield Asset("blobKey", raw, page=True)
+
+
+PROVIDER = Provider(
+    name="justcrawl",
+    title="JustCrawl extraction results",
+    docs="https://justcrawl.io/docs",
+    base_url=lambda _: "https://api.justcrawl.io",
+    base_url_env={"JUSTCRAWL_BASE_URL": "{}"},
+    settings=(),
+    auth=Auth(
+        secrets=(Param(name="api_key", help="API key (sr_live_...)", env={"JUSTCRAWL_API_KEY": "{}"}),),
+        schemes=(HeaderKey(secret="api_key", header="Authorization", prefix="Bearer "),),
+    ),
+    errors=ErrorRules(
+        code=("error.code", "reason"),
+        message=("error.message", "message", "error"),
+        request_id=("error.request_id",),
+        details=("missing", "error.param"),
+        codes={
+            "auth_missing": Kind.CREDENTIALS,
+            "auth_invalid": Kind.CREDENTIALS,
+            "auth_forbidden": Kind.FORBIDDEN,
+            "auth_org_mismatch": Kind.FORBIDDEN,
+        },
+        kind=_kind,
+    ),
+    job=JobApi(
+        path=_JOB,
+        words=Words(
+            path="status",
+            states={
+                "pending": State.QUEUED,
+                "queued": State.QUEUED,
+                "running": State.RUNNING,
+                "processing": State.RUNNING,
+                "waiting_retry": State.RUNNING,
+                "extracting": State.RUNNING,
+                "extraction_done": State.RUNNING,
+                "completed": State.SUCCEEDED,
+                "failed": State.FAILED,
+                "canceled": State.CANCELLED,
+                "cancelled": State.CANCELLED,
+            },
+        ),
+        probe=_probe,
+        message=("creditNote",),
+        error=("errorMessage", "errorType"),
+        created="createdAt",
+        finished="completedAt",
+        assets=_assets,
+        schedule=Schedule(start=2.0, factor=1.5, cap=15.0),
+    ),
+    rows=RowRules(
+        kinds=(
+            Rows(
+                each=("$",),
+                kind="record",
+                columns={"label": ("dataType",), "text": ("normalized.title",), "score": ("qualityComposite",)},
+                copies={"item_id": ("id",)},
+            ),
+        ),
+        left_out={"job.jobId": "in the column job_id"},
+    ),
+    retention="as the organisation has set it (document_expiry_days); signed links to raw pages last about 15 minutes",
+    limits=("5 jobs in flight for an organisation",),
+    notes=(
+        "The host of the published page, dashboard.justcrawl.io, answers with a web page; api.justcrawl.io is right.",
+    ),
+)
