@@ -5,6 +5,7 @@ It sends nothing by itself: a token is asked for through the `send` it is handed
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -157,7 +158,7 @@ def _ask(request: Request, send: Send, clock: Callable[[], float]) -> Token:
 def read_token(reply: Reply, now: float) -> Token:
     """The token of a good reply; 4 where the endpoint refuses, 11 where nobody can read what it says."""
     try:
-        value, lifetime = reply.document.get("access_token"), reply.document.get("expires_in")
+        value, lifetime = reply.document.get("access_token"), reply.document.text("expires_in")
     except BadReply:
         value, lifetime = None, None
     trouble = PLAIN_ERRORS.read(reply)
@@ -176,8 +177,9 @@ def read_token(reply: Reply, now: float) -> Token:
             hint="is token_url right?",
         )
     try:
-        seconds = max(0.0, float(lifetime))
-    except (TypeError, ValueError):
+        seconds = float(lifetime or "")
+    except ValueError:
         seconds = UNSAID_LIFETIME
+    seconds = max(0.0, seconds) if math.isfinite(seconds) else UNSAID_LIFETIME
     # a token too short for the leeway still serves for half of its life
     return Token(value, now + max(seconds - LEEWAY, seconds / 2))
