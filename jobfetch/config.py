@@ -63,7 +63,7 @@ class File:
     def defaults(self) -> Defaults:
         """The `[defaults]` table, checked."""
         try:
-            return Defaults.model_validate(dict(self.table("defaults")))
+            return Defaults.model_validate(self.tables.get("defaults", {}))
         except pydantic.ValidationError as error:
             raise self.wrong("defaults", error, list(Defaults.model_fields)) from None
 
@@ -81,12 +81,21 @@ class File:
                 raise self._no_such(top, tops)
             if top in providers:
                 self._check_provider(providers[top], value)
+            if top == "default_profile" and not isinstance(value, str):
+                raise self._say(top, "must be text")
         _ = self.defaults
 
     def _check_provider(self, provider: Provider, table: Any) -> None:
-        if not isinstance(table, dict):
-            raise self._say(provider.name, "must be a table")
-        profiles = table.get("profiles", {})
+        profiles = table.get("profiles", {}) if isinstance(table, dict) else {}
+        places = {provider.name: table, f"{provider.name}.profiles": profiles}
+        places |= (
+            {f"{provider.name}.profiles.{name}": keys for name, keys in dict(profiles).items()}
+            if isinstance(profiles, dict)
+            else {}
+        )
+        for name, value in places.items():
+            if not isinstance(value, dict):
+                raise self._say(name, "must be a table")
         bare = {key: value for key, value in table.items() if key != "profiles"}
         for name, keys in ((provider.name, bare), *((f"{provider.name}.profiles.{p}", k) for p, k in profiles.items())):
             self._check_keys(provider, name, keys)
@@ -158,7 +167,8 @@ def resolve(
 
 
 def _first(places: Iterator[tuple[str | None, str]]) -> Value | None:
-    return next((Value(text, origin, rank) for rank, (text, origin) in enumerate(places) if text), None)
+    filled = ((rank, (text or "").strip(), origin) for rank, (text, origin) in enumerate(places))
+    return next((Value(text, origin, rank) for rank, text, origin in filled if text), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +195,8 @@ def _places(
 
 
 def _vendors(param: Param, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    return ((template.format(environ[name]), name) for name, template in param.env.items() if environ.get(name))
+    filled = ((name, template) for name, template in param.env.items() if environ.get(name, "").strip())
+    return ((template.format(environ[name].strip()), name) for name, template in filled)
 
 
 def _from_profile(

@@ -6,6 +6,7 @@ It sends nothing by itself: a token is asked for through the `send` it is handed
 from __future__ import annotations
 
 import base64
+import math
 import re
 import threading
 import time
@@ -207,7 +208,7 @@ def _ask(request: Request, send: Send, clock: Callable[[], float]) -> Token:
 def read_token(reply: Reply, now: float) -> Token:
     """The token of a good reply; 4 where the endpoint refuses, 11 where nobody can read what it says."""
     try:
-        value, lifetime = reply.document.get("access_token"), reply.document.get("expires_in")
+        value, lifetime = reply.document.get("access_token"), reply.document.text("expires_in")
     except BadReply:
         value, lifetime = None, None
     trouble = PLAIN_ERRORS.read(reply)
@@ -222,15 +223,15 @@ def read_token(reply: Reply, now: float) -> Token:
     if trouble or not isinstance(value, str) or not value or not (value.isascii() and value.isprintable()):
         raise _unreadable(reply)
     try:
-        seconds = float(lifetime)
-    except (TypeError, ValueError):
+        seconds = float(lifetime or "")
+    except ValueError:
         seconds = UNSAID_LIFETIME
     return _token(value, seconds, now)
 
 
 def _token(value: str, seconds: float, now: float) -> Token:
+    seconds = max(0.0, seconds) if math.isfinite(seconds) else UNSAID_LIFETIME
     # a token too short for the leeway still serves for half of its life
-    seconds = max(0.0, seconds)
     return Token(value, now + max(seconds - LEEWAY, seconds / 2))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from jobfetch.errors import UsageError
 
@@ -26,4 +27,4 @@ def size(text: str) -> int:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", text.strip().lower())
     if not match or match[2] not in _BYTES:
         raise UsageError(f"{text!r} is no size", hint="write for example 100kB, 512MiB or 2GiB")
-    return int(float(match[1]) * _BYTES[match[2]])
+    return int(Fraction(match[1]) * _BYTES[match[2]])

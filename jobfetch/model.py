@@ -159,10 +159,11 @@ class Document:
 
     def text(self, *paths: str) -> str | None:
         """The first filled value as text; numbers as written, structures as compact JSON."""
-        value = self.first(*paths)
-        if value is None or isinstance(value, str):
-            return value
-        return encode(value).decode()
+        for path in paths:
+            raw = self.raw(path) or b"null"
+            if raw not in {b"null", b'""'}:
+                return str(decode(raw)) if raw[:1] == b'"' else compact(raw).decode()
+        return None
 
 
 def members(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
@@ -358,18 +359,23 @@ Send = Callable[[Request], Reply]
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of a URL: what a credential is bound to."""
-    parts = urlsplit(url)
-    return parts.scheme.lower(), (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
+    """Scheme, host and port of a URL: what a credential is bound to. What is no address is nobody's origin."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return "", url, 0
+    return parts.scheme.lower(), (parts.hostname or "").lower(), port
 
 
 def safe_url(url: str) -> str:
     """A URL fit for messages: without user, password, query and fragment, where signatures live."""
-    parts = urlsplit(url)
-    if not parts.hostname:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
         return "the service"
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+    place = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{place}{parts.path}" if place else "the service"
 
 
 # --- times ---
@@ -387,24 +393,30 @@ def timestamp(value: Json) -> str | None:
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return rfc3339(datetime.fromtimestamp(value / 1000, UTC))
-        moment = datetime.fromisoformat(value)
+        return rfc3339(_in_zone(datetime.fromisoformat(value)))
     except (TypeError, ValueError, OverflowError, OSError):
         return None  # a time that nobody can read is no reason to refuse a result
-    return rfc3339(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _in_zone(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        return _in_zone(parsedate_to_datetime(text))
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def retry_after(reply: Reply, now: datetime) -> float | None:
     """Seconds that the Retry-After header asks for (a number or a date); None where it cannot be read."""
     asked = reply.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,18}(\.[0-9]+)?", asked):
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", asked):
         return hint(float(asked))
-    try:
-        until = parsedate_to_datetime(asked)
-        # against the server's own clock where it tells it: ours may be wrong by hours
-        now = parsedate_to_datetime(reply.headers["date"]) if "date" in reply.headers else now
-        return hint((until - now).total_seconds())
-    except (TypeError, ValueError, OverflowError):
-        return None
+    until = _http_date(asked)
+    # against the server's own clock where it tells it: ours may be wrong by hours
+    return hint((until - (_http_date(reply.headers.get("date", "")) or now)).total_seconds()) if until else None
 
 
 def come_back(reply: Reply, now: datetime) -> datetime | None:
@@ -417,4 +429,4 @@ def hint(value: Json) -> float | None:
     """A wait in seconds as a service may put it into a body: None unless a positive number, cut to 24 h."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         return None
-    return min(float(value), LONGEST_HINT)
+    return float(min(value, LONGEST_HINT))

@@ -5,6 +5,7 @@ It writes no file: it gives bytes and rows to whoever does.
 
 from __future__ import annotations
 
+import codecs
 import json
 import mmap
 import os
@@ -122,10 +123,12 @@ def query(expression: str) -> Callable[[bytes], bytes]:
 
     def run(line: bytes) -> bytes:
         try:
-            found = compiled.search(json.loads(line, parse_float=_number))
-        except (jmespath.exceptions.JMESPathError, RecursionError) as error:
+            found = compiled.search(json.loads(line, parse_float=_number, parse_int=_integer))
+            return encode(_as_written(found)) + b"\n"
+        except jmespath.exceptions.JMESPathError as error:
             raise UsageError(f"--query: {' '.join(str(error).split())}") from None
-        return encode(_as_written(found)) + b"\n"
+        except RecursionError:
+            raise BadReply("--query: the record is nested too deeply to be queried", hint="take it whole") from None
 
     return run
 
@@ -138,6 +141,13 @@ def _number(text: str) -> Any:
     number = _Written(text)
     number.text = text
     return number
+
+
+def _integer(text: str) -> Any:
+    try:
+        return int(text)
+    except ValueError:  # more digits than Python is willing to count
+        return _number(text)
 
 
 def _as_written(value: Json) -> Json:
@@ -166,10 +176,11 @@ def compiled(rules: RowRules) -> Callable[[str, str, bytes], Iterator[Row]]:
         walks = _walks(rules, top)
         tops = {walk.steps[0].key for walk in walks}
         beside = {f"{rules.top}.{key}": raw for key, raw in top.items() if key not in tops}
-        carried = dict(_leaves_of(beside, rules.left_out)) if walks and "$" not in tops else {}
-        for walk in walks:
-            for row in walk.rows(top, carried, rules):
-                yield start | row
+        carried = _named(_leaves_of(beside, rules.left_out)) if walks and "$" not in tops else {}
+        rows = (row for walk in walks for row in walk.rows(top, carried, rules))
+        first = next(rows, {"kind": encode(rules.top), **carried} if carried else None)
+        for row in (first, *rows) if first else ():
+            yield start | row
         if not walks:
             for row in _unruled(result, rules):
                 yield start | {"kind": encode(rules.top)} | row
@@ -224,14 +235,12 @@ def _same_way(steps: list[_Step], walked: list[_Step]) -> bool:
 def _unruled(result: bytes, rules: RowRules) -> Iterator[Row]:
     """Rows of a result that no rule fits: its own fields, one row for each element where it is a list."""
     for element in elements(result) or [msgspec.Raw(compact(result))]:
-        own = dict(_leaves("", element)) if opens(element) == b"{" else {"value": compact(bytes(element))}
-        row = {
-            _free(name, {}, COMMON_COLUMNS): raw
-            for name, raw in own.items()
-            if not _is_left_out(f"{rules.top}.{name}", rules.left_out)
+        kept = {
+            key: raw for key, raw in members(element).items() if not _is_left_out(f"{rules.top}.{key}", rules.left_out)
         }
+        row = _named(_leaves_of(kept, {})) if opens(element) == b"{" else {"value": compact(bytes(element))}
         if row:
-            yield row
+            yield _beside_common(row)
 
 
 class _Step:
@@ -254,14 +263,11 @@ class _Walk:
         """Every row of this kind under the opened top of a result."""
         if self.steps[0].key == "$":
             kept = {key: raw for key, raw in top.items() if not _is_left_out(f"{rules.top}.{key}", rules.left_out)}
-            yield self._row({}, dict(_leaves_of(kept, {})), self.rule.kind or self.rule.empty)
+            yield self._row({}, _named(_leaves_of(kept, {})), self.rule.kind or self.rule.empty)
             return
         self._left_out = rules.left_out
         for leaf, kind, parents in self._walk(top, self.steps, self.rule.kind, {}, ""):
-            own: Row = {}
-            if leaf is not None:
-                own = dict(_leaves("", leaf)) if opens(leaf) == b"{" else {"value": compact(bytes(leaf))}
-            yield self._row({**carried, **parents}, own, kind)
+            yield self._row(_named([*carried.items(), *parents.items()]), _own(leaf), kind)
 
     def _walk(
         self, level: Mapping[str, msgspec.Raw], steps: list[_Step], kind: str | None, parents: Row, name: str
@@ -282,11 +288,12 @@ class _Walk:
                     yield element, word or here.rpartition(".")[2], parents
                 else:
                     inside = members(element)
-                    yield from self._walk(
-                        inside, rest, word, {**parents, **_beside(inside, here, rest[0], self._left_out)}, here
-                    )
+                    yield from self._walk(inside, rest, word, self._and_beside(parents, inside, here, rest[0]), here)
         if not found and name:
             yield None, self.rule.empty, parents
+
+    def _and_beside(self, parents: Row, level: Mapping[str, msgspec.Raw], name: str, step: _Step) -> Row:
+        return _named([*parents.items(), *_beside(level, name, step, self._left_out).items()])
 
     def _row(self, carried: Row, own: Row, kind: str) -> Row:
         for name, raw in carried.items():
@@ -323,7 +330,29 @@ def _beside(level: Mapping[str, msgspec.Raw], name: str, step: _Step, left_out: 
     """What stands on a level beside the way down; a way through every member leaves nothing beside it."""
     if step.key == "*":
         return {}
-    return dict(_leaves_of({f"{name}.{key}": raw for key, raw in level.items() if key != step.key}, left_out))
+    return _named(_leaves_of({f"{name}.{key}": raw for key, raw in level.items() if key != step.key}, left_out))
+
+
+def _own(leaf: msgspec.Raw | None) -> Row:
+    """An element's own fields; one that is no object is a field `value`."""
+    if leaf is None:
+        return {}
+    return _named(_leaves_of(members(leaf), {})) if opens(leaf) == b"{" else {"value": compact(bytes(leaf))}
+
+
+def _named(leaves: Iterable[tuple[str, bytes]]) -> Row:
+    """Leaves as cells of one row, none over another where their names are the same."""
+    row: Row = {}
+    for name, raw in leaves:
+        row[_free(name, row)] = raw
+    return row
+
+
+def _beside_common(own: Row) -> Row:
+    row: Row = {}
+    for name, raw in own.items():
+        row[_free(name, row, COMMON_COLUMNS)] = raw
+    return row
 
 
 def _free(name: str, taken: Mapping[str, bytes], reserved: tuple[str, ...] = ()) -> str:
@@ -357,11 +386,21 @@ def check_json_file(file: BinaryIO) -> None:
     file.flush()
     if file.seek(0, os.SEEK_END) == 0:
         raise BadReply("the result is empty")
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as body, memoryview(body) as view:
-        try:
-            msgspec.json.decode(view, type=msgspec.Raw)
-        except (msgspec.MsgspecError, RecursionError):
-            raise BadReply("the result is not JSON") from None
+    file.seek(0)
+    start = len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0
+    utf8 = codecs.getincrementaldecoder("utf-8")()
+    try:
+        while chunk := file.read(1024 * 1024):
+            utf8.decode(chunk)
+        utf8.decode(b"", final=True)
+        with (
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as body,
+            memoryview(body) as view,
+            view[start:] as json_,
+        ):
+            msgspec.json.decode(json_, type=msgspec.Raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        raise BadReply("the result is not JSON") from None
 
 
 def text(raw: bytes) -> str:

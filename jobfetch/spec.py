@@ -181,7 +181,8 @@ class ErrorRules:
 
     def read(self, reply: Reply) -> Trouble | None:
         """What is wrong with a reply; None for a good one."""
-        if reply.ok and not (self.refused and self.refused(reply)):
+        # a body that was stored as it came is not here to be looked into
+        if reply.ok and not (self.refused and reply.body and self.refused(reply)):
             return None
         code, message, request_id = self._words(reply)
         by_header = next((reply.headers[name] for name in self.request_id_headers if name in reply.headers), None)
@@ -451,7 +452,7 @@ def read_status(provider: Provider, address: Address, reply: Reply, now: datetim
     if state is State.SUCCEEDED and failed_items:
         state = State.PARTIAL
     result = None
-    if state is State.SUCCEEDED and job.result:
+    if state in {State.SUCCEEDED, State.PARTIAL} and job.result:
         result = job.result(address, reply)
         state = state if result else State.RUNNING
     ended_badly = state in {State.FAILED, State.CANCELLED}

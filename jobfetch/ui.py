@@ -21,7 +21,7 @@ from jobfetch.model import Status
 HEARTBEAT = 60.0
 
 # C0 and C1 controls, and the marks that reorder text: a service's words must not steer a terminal
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]|\n|\t")
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]|\n|\t")
 
 
 def clean(text: str) -> str:

@@ -34,7 +34,7 @@ def safe_name(job_id: str) -> str:
     if _PLAIN.fullmatch(job_id) and not _RESERVED.fullmatch(job_id) and not job_id.endswith("."):
         return job_id
     digest = hashlib.sha256(job_id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", job_id)[:_LONGEST_KEPT].strip("_")
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", job_id)[:_LONGEST_KEPT].strip("_-")
     return f"{plain or 'job'}~{digest}"
 
 
@@ -85,7 +85,8 @@ def spool(place: Path | None = None) -> Iterator[BinaryIO]:
 
 def _prefix(target: Path) -> str:
     host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
-    return f".{target.name[:100]}.{host}."
+    # bytes count, not characters: a name may hold 255 of them
+    return f".{target.name.encode('utf-8', 'surrogateescape')[:100].decode('utf-8', 'ignore')}.{host}."
 
 
 def _sweep(target: Path) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable
 from typing import BinaryIO
 
 from jobfetch.model import encode
 from jobfetch.spec import COMMON_COLUMNS
 
-#: Rows that are put into text before they go to the file.
-_AT_ONCE = 1000
+# Python's own writer leaves a lone carriage return bare where lines end with a line feed, and cannot read it back
+_SPECIAL = re.compile(r'[",\r\n]')
 
 Row = dict[str, bytes]
 
@@ -22,11 +21,16 @@ def write_csv(rows: list[Row], file: BinaryIO, text: Callable[[bytes], str]) -> 
     `text` turns a JSON token into the text of its cell.
     """
     columns = [*COMMON_COLUMNS, *sorted({name for row in rows for name in row} - set(COMMON_COLUMNS))]
-    for chunk in _chunks([dict(zip(columns, map(encode, columns), strict=True)), *rows]):
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerows([text(row[name]) if name in row else "" for name in columns] for row in chunk)
-        file.write(buffer.getvalue().encode())
+    file.write(_line(columns))
+    file.writelines(_line([text(row[name]) if name in row else "" for name in columns]) for row in rows)
+
+
+def _line(cells: list[str]) -> bytes:
+    return (",".join(_quoted(cell) if _SPECIAL.search(cell) else cell for cell in cells) + "\n").encode()
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"'
 
 
 def write_ndjson(rows: list[Row], file: BinaryIO) -> None:
@@ -38,7 +42,3 @@ def _object(row: Row) -> bytes:
     own = sorted(name for name in row if name not in COMMON_COLUMNS)
     cells = [*((name, row.get(name, b"null")) for name in COMMON_COLUMNS), *((name, row[name]) for name in own)]
     return b"{" + b",".join(encode(name) + b":" + raw for name, raw in cells) + b"}\n"
-
-
-def _chunks(rows: list[Row]) -> Iterable[list[Row]]:
-    return (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))

@@ -114,12 +114,11 @@ class Transport:
 
     def _followed(self, request: Request, signer: Signer | None, sink: BinaryIO | None) -> Reply:
         """One try: the request, and the redirects that it may follow."""
-        reply = self._signed(request, signer, sink)
-        for _ in range(MOST_HOPS):
+        for _ in range(MOST_HOPS + 1):
+            reply = self._signed(request, signer, sink)
             if reply.status not in REDIRECTS:
                 return reply
             request, signer = _redirected(request, reply, signer)
-            reply = self._signed(request, signer, sink)
         raise BadReply(f"{safe_url(request.url)} redirects without end", hint="check base_url")
 
     def _signed(self, request: Request, signer: Signer | None, sink: BinaryIO | None) -> Reply:
@@ -138,8 +137,11 @@ def _redirected(request: Request, reply: Reply, signer: Signer | None) -> tuple[
     here, location = request.url, reply.headers.get("location")
     if not location:
         raise BadReply(f"{safe_url(here)} redirects (HTTP {reply.status}) without saying where")
-    target = _without_user(urljoin(here, location))
-    if urlsplit(target).scheme not in {"http", "https"}:
+    try:
+        target = _without_user(urljoin(here, location))
+    except ValueError:
+        target = ""
+    if not origin(target)[2] or urlsplit(target).scheme not in {"http", "https"}:
         raise BadReply(f"{safe_url(here)} redirects to something that is not HTTP")
     if urlsplit(here).scheme == "https" and urlsplit(target).scheme != "https":
         raise BadReply(f"{safe_url(here)} redirects from https to http ({_host(target)}); not followed")

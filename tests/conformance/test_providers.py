@@ -1,0 +1,494 @@
+"""What every service must do. A new one is covered by a folder of samples: replies/<name>/.
+
+`expect.json` holds `settings` (what the samples are asked with), `status_url`, `good_ids`, `bad_ids`, `words` (every
+documented state and what it means), `errors` (every documented refusal and what becomes of it), `not_yet_used`
+(settings that nothing reads yet, and why they are there) and `samples`. A sample NAME is the result NAME.json, with
+NAME.record.json and NAME.rows.ndjson as they must be stored; where the result is not the status reply itself,
+`status` names the file of that one and `asks` the URL that must be asked for the result; `links` are its assets.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from io import BytesIO
+from itertools import count
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import pytest
+
+from jobfetch import records
+from jobfetch.credentials import signer
+from jobfetch.errors import BadReply, JobfetchError, UsageError
+from jobfetch.export import write_ndjson
+from jobfetch.model import Purpose, Reply, Request, State, Status, origin
+from jobfetch.providers import PROVIDERS
+from jobfetch.spec import Address, ClientCredentials, Kind, Provider, RowRules, check_job_id, look, read_status
+
+REPLIES = Path(__file__).with_name("replies")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+FOREIGN = [
+    "http://{host}/",
+    "https://{host}:8443/",
+    "https://{host}.evil.test/",
+    "https://{host}@evil.test/",
+    "https://evil.test/{host}",
+    "https://storage.example.net/",
+]
+
+each_provider = pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+
+
+@cache
+def expected(name: str) -> dict[str, Any]:
+    """What is expected of a provider; nothing where its folder is missing, which a test says."""
+    path = REPLIES / name / "expect.json"
+    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return known
+
+
+def all_of(kind: str) -> list[Any]:
+    """Every entry of a kind, over all providers, as parameters of a test."""
+    return [
+        pytest.param(provider, entry, id=f"{name}-{entry}")
+        for name, provider in PROVIDERS.items()
+        for entry in expected(name).get(kind, {})
+    ]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One job as a service tells of it: the status reply, and the result."""
+
+    provider: Provider
+    name: str
+
+    @property
+    def told(self) -> dict[str, Any]:
+        told: dict[str, Any] = expected(self.provider.name)["samples"][self.name]
+        return told
+
+    @property
+    def address(self) -> Address:
+        return home(self.provider, self.told["job_id"])
+
+    @property
+    def result(self) -> bytes:
+        return self._stored(f"{self.name}.json")
+
+    @property
+    def status(self) -> Status:
+        body = self._stored(f"{self.told.get('status', self.name)}.json")
+        return read_status(self.provider, self.address, json_reply(body), NOW)
+
+    @property
+    def record(self) -> tuple[bytes, bytes]:
+        """The record that comes of it, and the one that must come of it."""
+        pieces = records.record(self.provider.name, self.told["job_id"], self.status, self.result)
+        return b"".join(pieces), self._stored(f"{self.name}.record.json")
+
+    @property
+    def table(self) -> tuple[bytes, bytes]:
+        """The rows that come of it, and those that must come of it."""
+        file = BytesIO()
+        write_ndjson(rows_of(self.provider.rows, self.result, self.told["job_id"], self.provider.name), file)
+        return file.getvalue(), self._stored(f"{self.name}.rows.ndjson")
+
+    def _stored(self, name: str) -> bytes:
+        return (REPLIES / self.provider.name / name).read_bytes()
+
+
+each_sample = pytest.mark.parametrize(
+    "sample",
+    [pytest.param(Sample(*param.values), id=str(param.id)) for param in all_of("samples")],
+)
+
+
+def home(provider: Provider, job_id: str = "1") -> Address:
+    settings = expected(provider.name)["settings"]
+    return Address(base_url=settings["base_url"], params=settings, job_id=job_id)
+
+
+def json_reply(body: bytes) -> Reply:
+    return Reply(200, {"content-type": "application/json"}, body, "https://api.example.com/jobs/1")
+
+
+def rows_of(rules: RowRules, result: bytes, job_id: str = "1", name: str = "x") -> list[dict[str, bytes]]:
+    return list(records.compiled(rules)(name, job_id, result))
+
+
+# --- the folder ---
+
+
+def test_every_provider_has_samples() -> None:
+    assert {path.parent.name for path in REPLIES.glob("*/expect.json")} == set(PROVIDERS)
+    assert all(expected(name)["samples"] for name in PROVIDERS)
+
+
+@each_provider
+def test_every_file_of_the_folder_is_used(provider: Provider) -> None:
+    samples = expected(provider.name)["samples"]
+    used = {f"{name}{end}" for name in samples for end in (".json", ".record.json", ".rows.ndjson")}
+    used |= {f"{told['status']}.json" for told in samples.values() if "status" in told} | {"expect.json"}
+    assert {path.name for path in (REPLIES / provider.name).iterdir()} == used
+
+
+# --- the declaration ---
+
+
+class Noting(dict[str, str]):
+    """Settings that note which of them were looked at."""
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        super().__init__(settings)
+        self.noted: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.noted.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.noted.add(name)
+        return super().get(name, default)
+
+
+def placeholders(provider: Provider) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(provider.job.path) if name}
+
+
+def used_settings(provider: Provider) -> set[str]:
+    noting = Noting(expected(provider.name)["settings"])
+    provider.base_url(noting)
+    if provider.job.headers:
+        provider.job.headers(noting)
+    used = placeholders(provider)
+    for scheme in provider.auth.schemes:
+        if isinstance(scheme, ClientCredentials):
+            scheme.default_scopes(noting)
+            used |= {scheme.client_id, scheme.token_url, scheme.scopes, scheme.audience}
+    return (used | noting.noted) - {"base_url", "job_id"}
+
+
+@each_provider
+def test_every_placeholder_is_a_setting_or_the_job_id(provider: Provider) -> None:
+    known = {param.name for param in provider.settings} | {"job_id"}
+    assert "job_id" in placeholders(provider)
+    assert placeholders(provider) <= known
+
+
+@each_provider
+def test_every_setting_is_used(provider: Provider) -> None:
+    not_yet = set(expected(provider.name)["not_yet_used"])
+    assert {param.name for param in provider.settings} - used_settings(provider) == not_yet
+
+
+@each_provider
+def test_every_scheme_signs_with_a_declared_secret(provider: Provider) -> None:
+    declared = [param.name for param in provider.auth.secrets]
+    assert [scheme.secret for scheme in provider.auth.schemes] == declared
+
+
+@each_provider
+def test_no_name_is_used_twice(provider: Provider) -> None:
+    names = ["base_url", "profile", *(param.name for param in (*provider.settings, *provider.auth.secrets))]
+    variables = [name for param in (*provider.settings, *provider.auth.secrets) for name in param.env]
+    assert len(names) == len(set(names))
+    assert len(variables) == len(set(variables))
+
+
+@each_provider
+def test_every_name_can_be_an_option_a_variable_and_a_key(provider: Provider) -> None:
+    names = [provider.name, *(param.name for param in (*provider.settings, *provider.auth.secrets))]
+    assert [name for name in names if not name.isidentifier() or name != name.lower()] == []
+
+
+@each_provider
+def test_every_setting_and_secret_is_explained(provider: Provider) -> None:
+    assert all(param.help for param in (*provider.settings, *provider.auth.secrets))
+    assert provider.title
+    assert provider.docs.startswith("https://")
+
+
+@each_provider
+def test_what_is_left_out_of_rows_says_why(provider: Provider) -> None:
+    assert all(provider.rows.left_out.values())
+
+
+@each_provider
+def test_a_way_through_every_member_keeps_the_members_name(provider: Provider) -> None:
+    for rule in provider.rows.kinds:
+        if any("*" in path for path in rule.each):
+            assert rule.kind is None or rule.member
+
+
+# --- asking ---
+
+
+@each_provider
+def test_a_look_asks_at_the_documented_address(provider: Provider) -> None:
+    known = expected(provider.name)
+    asked: list[Request] = []
+
+    def send(request: Request) -> Reply:
+        asked.append(request)
+        return json_reply(with_word(provider, next(iter(known["words"]))))
+
+    address = home(provider, known["status_url"].rpartition("/")[2])
+    look(provider, send, address, lambda: NOW)
+    assert [(request.method, request.url, request.purpose) for request in asked] == [
+        ("GET", known["status_url"], Purpose.API)
+    ]
+
+
+@each_provider
+def test_ids_of_the_service_are_accepted_and_others_are_not(provider: Provider) -> None:
+    for job_id in expected(provider.name)["good_ids"]:
+        assert check_job_id(provider, job_id) == job_id
+    for job_id in expected(provider.name)["bad_ids"]:
+        with pytest.raises(UsageError):
+            check_job_id(provider, job_id)
+
+
+# --- states ---
+
+
+def with_word(provider: Provider, word: str) -> bytes:
+    """The smallest status reply that says this word."""
+    told: Any = word
+    for key in reversed(provider.job.words.path.split(".")):
+        told = {key: told}
+    return json.dumps(told).encode()
+
+
+@pytest.mark.parametrize(("provider", "word"), all_of("words"))
+def test_every_documented_word_has_its_state(provider: Provider, word: str) -> None:
+    state, said = provider.job.words.read(json_reply(with_word(provider, word)))
+    assert (state, said) == (expected(provider.name)["words"][word], word)
+    assert provider.job.words.knows(word)
+
+
+@each_provider
+def test_no_word_is_known_that_nobody_documented(provider: Provider) -> None:
+    assert set(provider.job.words.states) == set(expected(provider.name)["words"])
+
+
+@each_provider
+def test_some_word_means_success(provider: Provider) -> None:
+    assert State.SUCCEEDED in provider.job.words.states.values()
+
+
+@each_provider
+@pytest.mark.parametrize("word", ["brand_new", "COMPLETED?", "success-ish", "0"])
+def test_an_undocumented_word_is_running_with_a_warning(provider: Provider, word: str) -> None:
+    status = read_status(provider, home(provider), json_reply(with_word(provider, word)), NOW)
+    assert status.state is State.RUNNING
+    assert len(status.warnings) == 1
+
+
+@each_provider
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"data": {}}', b'{"data": null}', b'{"error": null}'])
+def test_a_reply_without_a_state_is_a_bad_reply(provider: Provider, body: bytes) -> None:
+    with pytest.raises(BadReply):
+        read_status(provider, home(provider), json_reply(body), NOW)
+
+
+@each_provider
+def test_a_web_page_is_never_a_status(provider: Provider) -> None:
+    page = Reply(200, {"content-type": "text/html"}, b"<html></html>", "https://api.example.com/")
+    with pytest.raises(BadReply):
+        look(provider, lambda _: page, home(provider), lambda: NOW)
+
+
+# --- refusals ---
+
+
+@pytest.mark.parametrize(("provider", "name"), all_of("errors"))
+def test_every_documented_refusal_is_understood(provider: Provider, name: str) -> None:
+    told = expected(provider.name)["errors"][name]
+    body = told["body"]
+    sent = b"" if body is None else body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    refusal = Reply(told["status"], told["headers"], sent, "https://api.example.com/jobs/1?key=SECRET")
+    with pytest.raises(JobfetchError) as caught:
+        look(provider, lambda _: refusal, home(provider), lambda: NOW)
+    error = caught.value
+    assert (int(error.exit), error.code, error.request_id) == (told["exit"], told["code"], told["request_id"])
+    assert told["message"] in error.message
+    assert "SECRET" not in error.message
+    trouble = provider.errors.read(refusal)
+    assert trouble
+    assert (trouble.kind is Kind.RETRY) == told["tried_again"]
+
+
+# --- samples ---
+
+
+@each_sample
+def test_a_sample_has_its_state(sample: Sample) -> None:
+    assert sample.status.state == sample.told["state"]
+    assert sample.status.warnings == ()
+
+
+@each_sample
+def test_a_sample_gives_the_stored_record(sample: Sample) -> None:
+    made, stored = sample.record
+    assert made == stored
+
+
+@each_sample
+def test_a_sample_gives_the_stored_rows(sample: Sample) -> None:
+    made, stored = sample.table
+    assert made == stored
+
+
+@each_sample
+def test_a_result_is_asked_for_where_it_is(sample: Sample) -> None:
+    request = sample.status.result
+    assert (request and request.url) == sample.told.get("asks")
+    if request:
+        assert request.purpose is Purpose.RESULT
+        assert origin(request.url) == origin(sample.address.base_url)
+
+
+@each_sample
+def test_linked_files_are_found_and_asked_for_where_they_are(sample: Sample) -> None:
+    find = sample.provider.job.assets
+    found = {asset.path: asset.request for asset in find(sample.address, sample.result)} if find else {}
+    assert {path: request.url for path, request in found.items()} == sample.told.get("links", {})
+    assert all(request.purpose is Purpose.RESULT for request in found.values())
+
+
+# --- nothing is dropped ---
+
+
+def read(text: str | bytes) -> Any:
+    """JSON with every number as the text that was sent."""
+    return json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf with its dotted path; places in a list are no part of a path, and null is no leaf."""
+    if isinstance(value, dict):
+        for key, member in value.items():
+            yield from leaves(member, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for element in value:
+            yield from leaves(element, path)
+    elif value is not None:
+        yield path, value
+
+
+def marked(value: Any, numbers: Iterator[int]) -> Any:
+    """The same shape with a different text or number in every leaf, so that none can stand in for another."""
+    if isinstance(value, dict):
+        return {key: marked(member, numbers) for key, member in value.items()}
+    if isinstance(value, list):
+        return [marked(element, numbers) for element in value]
+    if isinstance(value, str):
+        return f"leaf-{next(numbers)}"
+    return value if value is None or isinstance(value, bool) else next(numbers)
+
+
+def dropped(body: bytes, rows: list[dict[str, bytes]], rules: RowRules) -> list[str]:
+    """The paths of all leaves that no cell holds and nobody said would be left out."""
+    kept = {leaf for row in rows for cell in row.values() for _, leaf in leaves(read(cell))}
+    return [
+        path
+        for path, leaf in leaves(read(body))
+        if leaf not in kept and not any(f"{rules.top}.{path}.".startswith(f"{out}.") for out in rules.left_out)
+    ]
+
+
+@each_sample
+def test_every_leaf_of_a_sample_is_in_a_cell_or_said_to_be_left_out(sample: Sample) -> None:
+    rules = sample.provider.rows
+    assert dropped(sample.result, rows_of(rules, sample.result), rules) == []
+
+
+@each_sample
+def test_every_leaf_is_there_for_itself(sample: Sample) -> None:
+    rules = sample.provider.rows
+    body = json.dumps(marked(json.loads(sample.result), count(700_000))).encode()
+    assert dropped(body, rows_of(rules, body), rules) == []
+
+
+@each_sample
+def test_a_dropped_column_would_be_noticed(sample: Sample) -> None:
+    rules = sample.provider.rows
+    body = json.dumps(marked(json.loads(sample.result), count(700_000))).encode()
+    sent = {leaf for _, leaf in leaves(read(body)) if not isinstance(leaf, bool)}
+    # what is copied into a column stands in its own as well
+    copies = {column for kind in rules.kinds for column in kind.copies}
+    rows = [{name: cell for name, cell in row.items() if name not in copies} for row in rows_of(rules, body)]
+    for column in {name for row in rows for name in row}:
+        without = [{name: cell for name, cell in row.items() if name != column} for row in rows]
+        held = {leaf for row in rows for _, leaf in leaves(read(row.get(column, b"null")))}
+        assert bool(dropped(body, without, rules)) == bool(held & sent), column
+
+
+@each_sample
+def test_a_dropped_row_would_be_noticed(sample: Sample) -> None:
+    rules = sample.provider.rows
+    body = json.dumps(marked(json.loads(sample.result), count(700_000))).encode()
+    rows = rows_of(rules, body)
+    for number in range(len(rows)):
+        assert dropped(body, rows[:number] + rows[number + 1 :], rules)
+
+
+@each_sample
+def test_a_reason_to_leave_something_out_that_is_gone_would_be_noticed(sample: Sample) -> None:
+    rules = sample.provider.rows
+    body = json.dumps(marked(json.loads(sample.result), count(700_000))).encode()
+    rows = rows_of(rules, body)
+    there = {f"{rules.top}.{path}" for path, _ in leaves(read(body))}
+    for out in rules.left_out:
+        fewer = {name: why for name, why in rules.left_out.items() if name != out}
+        lost = dropped(body, rows, replace(rules, left_out=fewer))
+        assert bool(lost) == any(f"{path}.".startswith(f"{out}.") for path in there)
+
+
+# --- credentials ---
+
+
+def signers(provider: Provider) -> Iterator[Any]:
+    """One signer for every way to prove who we are."""
+
+    def issue(request: Request) -> Reply:
+        return Reply(200, {"content-type": "application/json"}, b'{"access_token": "SECRET"}', request.url)
+
+    settings = expected(provider.name)["settings"]
+    for scheme in provider.auth.schemes:
+        yield signer(provider, settings, {scheme.secret: "SECRET"}, send=issue, clock=lambda: 0.0, learn=lambda _: None)
+
+
+@each_provider
+def test_the_service_itself_sees_the_credential(provider: Provider) -> None:
+    url = expected(provider.name)["status_url"]
+    assert all("SECRET" in str(sign.headers(url)) for sign in signers(provider))
+
+
+@each_provider
+@pytest.mark.parametrize("shape", FOREIGN)
+def test_no_foreign_origin_sees_the_credential(provider: Provider, shape: str) -> None:
+    host = origin(expected(provider.name)["settings"]["base_url"])[1]
+    assert [sign.headers(shape.format(host=host)) for sign in signers(provider)] == [{}] * len(provider.auth.schemes)
+
+
+@each_sample
+def test_no_address_in_a_reply_sees_the_credential(sample: Sample) -> None:
+    bodies = [json.loads(sample.result), json.loads(sample.status.reply.body)]
+    addresses = [leaf for body in bodies for _, leaf in leaves(body) if str(leaf).startswith("http")]
+    for sign in signers(sample.provider):
+        assert [address for address in addresses if sign.headers(address)] == []
+
+
+@each_provider
+def test_a_request_carries_no_credential_of_its_own(provider: Provider) -> None:
+    headers = provider.job.headers(expected(provider.name)["settings"]) if provider.job.headers else {}
+    signed: set[str] = set()
+    for sign in signers(provider):
+        signed |= {name.lower() for name in sign.headers(expected(provider.name)["status_url"])}
+    assert signed
+    assert signed.isdisjoint(name.lower() for name in headers)

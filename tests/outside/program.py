@@ -1,0 +1,95 @@
+"""Runs the installed program as a process of its own, in an environment that holds nothing of the user's."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+JOBFETCH = Path(sys.executable).with_name("jobfetch")
+
+VERDICT = ["ok", "exit_code", "outcome", "retryable", "retry_at", "counts", "outputs", "error"]
+ERROR = ["code", "message", "hint", "provider", "job_id", "request_id"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """How one run ended, and what it left on its streams."""
+
+    code: int
+    out: bytes
+    err: bytes
+    seconds: float
+
+    @property
+    def said(self) -> str:
+        return self.err.decode()
+
+    @property
+    def verdict(self) -> Any:
+        [line] = self.out.splitlines()
+        return json.loads(line)
+
+
+class Program:
+    """The program with a home of its own; keywords add to its environment."""
+
+    def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
+        self.home = home
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "JOBFETCH_CONFIG_DIR": str(home / "config"),
+            "JOBFETCH_STATE_DIR": str(home / "state"),
+            # coverage of a process that another one starts
+            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
+            **environment,
+        }
+
+    @contextmanager
+    def start(
+        self, *arguments: str | Path, prefix: tuple[str | Path, ...] = (), **more: Any
+    ) -> "Iterator[subprocess.Popen[bytes]]":
+        """A process on its way, killed at the end of the block if it is still there.
+
+        `prefix` is a command that runs it. `env` and names in capitals add to its environment, all others are Popen's.
+        """
+        environment = {**self.environment, **more.pop("env", {})}
+        environment |= {name: more.pop(name) for name in [*more] if name.isupper()}
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        line = [*map(str, prefix), str(JOBFETCH), *map(str, arguments)]
+        with subprocess.Popen(line, **{"env": environment, **pipes, **more}) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def __call__(self, *arguments: str | Path, stdin: bytes = b"", **more: Any) -> Run:
+        """A whole run; one that takes a minute has hung."""
+        started = time.monotonic()
+        with self.start(*arguments, **more) as process:
+            out, err = process.communicate(stdin, timeout=60)
+        return Run(code=process.returncode, out=out or b"", err=err or b"", seconds=time.monotonic() - started)
+
+    def configure(self, text: str) -> None:
+        """Write its config.toml."""
+        (self.home / "config").mkdir(exist_ok=True)
+        (self.home / "config" / "config.toml").write_text(text, encoding="utf-8")
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its path there."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def until(happened: Callable[[], bool], *, within: float = 30.0) -> None:
+    """Wait for something that must happen."""
+    ends = time.monotonic() + within
+    while not happened():
+        assert time.monotonic() < ends, "it never happened"
+        time.sleep(0.005)

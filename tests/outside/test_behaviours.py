@@ -1,0 +1,143 @@
+"""Every behaviour of the sandbox, waited for: exit code, verdict, files, streams, time and secrets."""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from jobfetch.sandbox import BEHAVIOURS, SECRETS, Asked, Behaviour, Sandbox
+
+from .conftest import PACE
+from .leaks import files, heard, leaks, signed_links
+from .program import ERROR, VERDICT, Program, Run, tree
+
+DEADLINE = 2
+PATIENCE = 25
+RETRYABLE = {8, 10, 13, 75, 130, 143}
+RECORDED = {0, 6, 8}
+WORDS = {
+    0: "done",
+    4: "credentials",
+    5: "not_found",
+    6: "failed",
+    7: "gone",
+    8: "partial",
+    10: "unavailable",
+    11: "bad_reply",
+    75: "running",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """One behaviour, fetched into a file with a verdict and once more onto standard output with prose."""
+
+    behaviour: Behaviour
+    filed: Run
+    told: Run
+    file: Path
+    home: Path
+    asked: tuple[Asked, ...]
+
+    @property
+    def evidence(self) -> dict[str, bytes]:
+        """All that the runs left, but for what the service's own origin was sent."""
+        streams = {"verdict": self.filed.out, "narration": self.filed.err, "record": self.told.out}
+        return streams | {"prose": self.told.err} | files(self.home, self.file.parent)
+
+
+@pytest.fixture(scope="module", params=BEHAVIOURS, ids=lambda one: f"{one.provider}-{one.name}")
+def rehearsal(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
+    one: Behaviour = request.param
+    home, file = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("out") / "record.json"
+    timeout = str(DEADLINE if one.needs_timeout else PATIENCE)
+    prose_timeout = "1" if one.needs_timeout else timeout
+    line = ("get", one.provider, one.job_id, "--wait", "--interval", "0.1", "--retries", "1", "--timeout", timeout)
+    linked = ("--assets",) if one.name.startswith("masks") else ()
+    # two at a time where no clock is held against them
+    workers = 1 if one.needs_timeout else 2
+    with Sandbox(pace=PACE) as first, Sandbox(pace=PACE) as second, ThreadPoolExecutor(workers) as pool:
+        filing = pool.submit(Program(home, first.environment()), *line, "-vv", "--json", "-o", file, *linked)
+        telling = pool.submit(Program(home, second.environment()), *line, "-vv", "--timeout", prose_timeout)
+        filed, told = filing.result(), telling.result()
+        asked = (*first.asked(), *second.asked())
+    return Rehearsal(behaviour=one, filed=filed, told=told, file=file, home=home, asked=asked)
+
+
+def test_it_ends_with_the_code_of_the_table(rehearsal: Rehearsal) -> None:
+    assert rehearsal.filed.code == rehearsal.behaviour.exit_code, rehearsal.filed.said
+
+
+def test_it_ends_alike_on_standard_output(rehearsal: Rehearsal) -> None:
+    # the lost mask is only looked for with --assets
+    code = 0 if rehearsal.behaviour.name == "masks-missing" else rehearsal.behaviour.exit_code
+    assert rehearsal.told.code == code, rehearsal.told.said
+
+
+def test_the_file_is_whole_or_not_there(rehearsal: Rehearsal) -> None:
+    if rehearsal.behaviour.exit_code in RECORDED:
+        [line] = rehearsal.file.read_bytes().splitlines()
+        assert json.loads(line)["job_id"] == rehearsal.behaviour.job_id
+    else:
+        assert tree(rehearsal.file.parent) == {}
+
+
+def test_no_temporary_file_stays(rehearsal: Rehearsal) -> None:
+    assert not [*rehearsal.file.parent.rglob("*.part"), *rehearsal.home.rglob("*.part")]
+
+
+def test_standard_output_holds_the_record_or_nothing(rehearsal: Rehearsal) -> None:
+    lines = rehearsal.told.out.splitlines()
+    names = [json.loads(line)["job_id"] for line in lines]
+    assert names == ([rehearsal.behaviour.job_id] if rehearsal.behaviour.exit_code in RECORDED else [])
+
+
+def test_the_verdict_agrees_with_the_exit_code(rehearsal: Rehearsal) -> None:
+    verdict, code = rehearsal.filed.verdict, rehearsal.filed.code
+    assert list(verdict) == VERDICT
+    assert (verdict["ok"], verdict["exit_code"], verdict["outcome"]) == (code == 0, code, WORDS[code])
+    assert verdict["retryable"] == (code in RETRYABLE)
+    assert verdict["outputs"][:1] == ([str(rehearsal.file)] if rehearsal.file.exists() else [])
+
+
+def test_the_verdict_explains_every_end_but_a_good_one(rehearsal: Rehearsal) -> None:
+    error = rehearsal.filed.verdict["error"]
+    assert (error is None) == (rehearsal.filed.code == 0)
+    if error:
+        assert list(error) == ERROR
+        assert error["provider"] == rehearsal.behaviour.provider
+        assert error["message"]
+
+
+def test_a_time_to_come_back_is_told_for_jobs_that_run(rehearsal: Rehearsal) -> None:
+    back = rehearsal.filed.verdict["retry_at"]
+    assert rehearsal.filed.code == 75 or back is None
+    if rehearsal.behaviour.name in {"never", "empty-result", "rate-limited-long"}:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", back)
+        assert datetime.fromisoformat(back) > datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def test_the_deadline_is_kept(rehearsal: Rehearsal, start_up: float) -> None:
+    allowed = DEADLINE if rehearsal.behaviour.needs_timeout else PATIENCE
+    assert max(rehearsal.filed.seconds, rehearsal.told.seconds) <= allowed + 1 + start_up
+
+
+def test_no_control_character_reaches_a_log(rehearsal: Rehearsal) -> None:
+    text = rehearsal.told.said + rehearsal.filed.said
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]", text)
+
+
+def test_nobody_but_the_service_sees_a_secret(rehearsal: Rehearsal) -> None:
+    assert leaks(rehearsal.evidence | heard(rehearsal.asked, "storage"), SECRETS) == []
+
+
+def test_no_signed_link_is_written_down(rehearsal: Rehearsal) -> None:
+    assert signed_links(rehearsal.evidence) == []
+
+
+def test_no_secret_stands_in_an_address(rehearsal: Rehearsal) -> None:
+    assert leaks({one.path: one.path.encode() for one in rehearsal.asked}, SECRETS) == []

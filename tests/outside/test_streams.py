@@ -1,0 +1,186 @@
+"""Standard output carries data and nothing else; all that is said goes to standard error, one plain line each."""
+
+import csv
+import io
+import json
+import re
+
+import pytest
+
+from jobfetch.sandbox import Sandbox
+
+from .program import ERROR, VERDICT, Program
+
+COLUMNS = "provider job_id item_id kind label text score page x_min y_min x_max y_max".split()
+CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+DONE = (("cognite", "200"), ("cognite", "206"), ("playment", "done"), ("playment", "masks"), ("playment", "frames"))
+WAIT = ("--wait", "--interval", "0.1")
+
+
+@pytest.mark.parametrize(("provider", "job_id"), DONE)
+def test_json_is_one_line_with_the_record(jobfetch: Program, provider: str, job_id: str) -> None:
+    run = jobfetch("get", provider, job_id, *WAIT)
+    [line] = run.out.splitlines()
+    assert list(json.loads(line))[:4] == ["schema", "provider", "job_id", "state"]
+    assert run.out.endswith(b"\n")
+
+
+@pytest.mark.parametrize(("provider", "job_id"), DONE)
+def test_csv_is_a_table_with_the_common_columns_first(jobfetch: Program, provider: str, job_id: str) -> None:
+    run = jobfetch("get", provider, job_id, *WAIT, "-f", "csv")
+    header, *rows = csv.reader(io.StringIO(run.out.decode(), newline=""), strict=True)
+    assert header[: len(COLUMNS)] == COLUMNS
+    assert header[len(COLUMNS) :] == sorted(header[len(COLUMNS) :])
+    assert {len(row) for row in rows} == {len(header)}
+    assert {(row[0], row[1]) for row in rows} == {(provider, job_id)}
+
+
+@pytest.mark.parametrize(("provider", "job_id"), DONE)
+def test_ndjson_is_one_object_a_line(jobfetch: Program, provider: str, job_id: str) -> None:
+    run = jobfetch("get", provider, job_id, *WAIT, "-f", "ndjson")
+    rows = [json.loads(line) for line in run.out.splitlines()]
+    assert rows
+    assert all(list(row)[: len(COLUMNS)] == COLUMNS for row in rows)
+
+
+@pytest.mark.parametrize(("provider", "job_id"), DONE)
+def test_raw_is_what_the_service_sent(jobfetch: Program, provider: str, job_id: str) -> None:
+    record = jobfetch("get", provider, job_id, *WAIT)
+    raw = jobfetch("get", provider, job_id, *WAIT, "-f", "raw")
+    assert json.loads(raw.out) == json.loads(record.out)["result"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [("job_id", "200"), ("result.items[0].fileId", 1234), ("nothing", None), ("keys(@)[0]", "schema")],
+)
+def test_a_query_gives_one_json_value(jobfetch: Program, expression: str, found: object) -> None:
+    run = jobfetch("get", "cognite", "200", "--query", expression)
+    assert json.loads(run.out) == found
+
+
+@pytest.mark.parametrize("expression", ["items[", "sum(job_id)"])
+def test_a_query_that_cannot_be_is_a_usage_error(jobfetch: Program, expression: str) -> None:
+    run = jobfetch("get", "cognite", "200", "--query", expression)
+    assert (run.code, run.out) == (2, b"")
+
+
+@pytest.mark.parametrize("shape", ["json", "csv", "ndjson", "raw"])
+def test_nothing_is_on_standard_output_when_there_is_nothing(jobfetch: Program, shape: str) -> None:
+    run = jobfetch("get", "cognite", "404", "-f", shape)
+    assert (run.code, run.out) == (5, b"")
+    assert run.said.startswith("error: ")
+
+
+HOSTILE = (("cognite", "206"), ("cognite", "422"), ("playment", "hostile"), ("playment", "hostile-error"))
+
+
+@pytest.mark.parametrize(("provider", "job_id"), HOSTILE)
+@pytest.mark.parametrize("command", ["get", "status"])
+def test_a_log_gets_no_control_character(jobfetch: Program, command: str, provider: str, job_id: str) -> None:
+    wait = WAIT if command == "get" else ()
+    run = jobfetch(command, provider, job_id, *wait, "-vv")
+    assert run.said
+    assert not CONTROL.search(run.said)
+
+
+@pytest.mark.parametrize(("provider", "job_id"), HOSTILE)
+def test_a_status_is_one_line_of_printable_cells(jobfetch: Program, provider: str, job_id: str) -> None:
+    run = jobfetch("status", provider, job_id)
+    lines = run.out.decode().split("\n")[:-1]
+    assert [line.split("\t")[0] for line in lines] == [job_id]
+    assert not CONTROL.search("".join(lines).replace("\t", ""))
+
+
+# --- quiet and verdicts ---
+
+
+def test_quiet_says_nothing_when_all_is_well(jobfetch: Program) -> None:
+    run = jobfetch("get", "cognite", "201", *WAIT, "-q", "-vv")
+    assert (run.code, run.err) == (0, b"")
+
+
+@pytest.mark.parametrize("line", [("-q", "get", "cognite", "404"), ("get", "cognite", "404", "-q")])
+def test_quiet_tells_of_errors(jobfetch: Program, line: tuple[str, ...]) -> None:
+    run = jobfetch(*line)
+    assert run.said.startswith("error: ")
+
+
+@pytest.mark.parametrize("line", [("--json", "status", "cognite", "200"), ("status", "cognite", "200", "--json")])
+def test_a_verdict_can_be_asked_for_before_and_after_the_command(jobfetch: Program, line: tuple[str, ...]) -> None:
+    run = jobfetch(*line)
+    assert list(run.verdict) == [*VERDICT, "data"]
+    assert (run.verdict["ok"], run.verdict["error"]) == (True, None)
+
+
+@pytest.mark.parametrize("place", [(), ("-o", "-")])
+@pytest.mark.parametrize("shape", ["json", "csv", "ndjson", "raw"])
+def test_the_verdict_makes_way_for_data(jobfetch: Program, shape: str, place: tuple[str, ...]) -> None:
+    run = jobfetch("get", "cognite", "200", "--json", "-f", shape, *place)
+    verdict = json.loads(run.said.splitlines()[-1])
+    assert (list(verdict), verdict["exit_code"], verdict["outputs"]) == (VERDICT, 0, [])
+    assert b"exit_code" not in run.out
+    assert run.out
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (("get", "cognite", "200", "--no-such-option"), 2),
+        (("get", "cognite"), 2),
+        (("get", "cognite", "200", "-f", "pdf"), 2),
+        (("get", "cognite", "200", "--retries", "many"), 2),
+        (("get", "cognite", "no-number"), 2),
+        (("get", "cognite", "200", "--timeout", "soon"), 2),
+        (("get", "cognite", "200", "--parse-limit", "much"), 2),
+        (("get", "cognite", "200", "--query", "x", "-f", "csv"), 2),
+        (("get", "playment", "masks", "--assets"), 2),
+        (("get", "nobody", "200"), 2),
+        (("status", "cognite"), 2),
+        (("providers", "show", "nobody"), 2),
+        (("nothing",), 2),
+        (("get", "cognite", "200", "--ca-bundle", "/none"), 3),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value),
+)
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_a_line_that_cannot_be_has_a_verdict(
+    jobfetch: Program, sandbox: Sandbox, line: tuple[str, ...], code: int, before: bool
+) -> None:
+    run = jobfetch("--json", *line) if before else jobfetch(*line, "--json")
+    told = run.out or run.err.splitlines()[-1]
+    verdict = json.loads(told)
+    assert run.code == code
+    assert list(verdict)[: len(VERDICT)] == VERDICT
+    assert (verdict["exit_code"], verdict["ok"], list(verdict["error"])) == (code, False, ERROR)
+    assert sandbox.asked() == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        (("get", "cognit", "1"), "cognite"),
+        (("status", "playmnt", "1"), "playment"),
+        (("providers", "show", "cogn"), "cognite"),
+        (("statu", "cognite", "1"), "status"),
+    ],
+)
+def test_a_mistyped_name_is_answered_with_the_nearest(bare: Program, line: tuple[str, ...], meant: str) -> None:
+    run = bare(*line)
+    assert run.code == 2
+    assert re.search(rf"\b{meant}\b", run.said.partition("hint:")[0] + run.said.rpartition("there are")[2])
+
+
+def test_the_version_is_data(bare: Program) -> None:
+    run = bare("--version")
+    assert (run.code, run.err) == (0, b"")
+    assert re.fullmatch(rb"jobfetch \d+\.\d+\.\d+\S*\n", run.out)
+
+
+@pytest.mark.parametrize(
+    "line", [("--help",), ("get", "--help"), ("get", "cognite", "-h"), ("sandbox", "run", "--help")]
+)
+def test_help_is_data(bare: Program, line: tuple[str, ...]) -> None:
+    run = bare(*line)
+    assert (run.code, run.err) == (0, b"")
+    assert b"Usage: jobfetch" in run.out

@@ -1,0 +1,352 @@
+"""Files that appear whole or not at all, under names that no job id can misuse."""
+
+import contextlib
+import errno
+import io
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobfetch.errors import DiskError, ReaderGone
+from jobfetch.export import files, folder, replacing, safe_name, to_stdout
+
+IDS = st.text(min_size=1, max_size=300) | st.sampled_from(
+    ["a", "A", "con", "CON", "a.", "a ", "..", "a/b", "a_b", "é", "É"]
+)
+RESERVED = [
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    "com1",
+    "com0",
+    "lpt9",
+    "CON",
+    "nul.txt",
+    "con.tar.gz",
+    "manifest",
+    "rows",
+    "failures",
+]
+
+
+# --- names ---
+
+
+@pytest.mark.parametrize("job_id", ["123", "3f3e8675-ca69-46d7-aa34-96f90fcbb732", "a.b_c-d", "_x", "a" * 120])
+def test_a_plain_id_is_its_own_name(job_id: str) -> None:
+    assert safe_name(job_id) == job_id
+
+
+@pytest.mark.parametrize("job_id", RESERVED)
+def test_a_reserved_word_is_never_a_name(job_id: str) -> None:
+    assert safe_name(job_id).casefold().partition(".")[0] not in {word.casefold() for word in RESERVED}
+
+
+@pytest.mark.parametrize(
+    "job_id", ["", ".", "..", "/", "../../etc/passwd", "a/b", "a\\b", ".hidden", "a:b", "-rf", "~", "a\x00b"]
+)
+def test_no_name_leads_anywhere(job_id: str) -> None:
+    name = safe_name(job_id)
+    assert Path(name).name == name
+    assert name not in {"", ".", ".."}
+    assert name[0] not in ".-~/"
+
+
+@given(IDS, IDS)
+def test_distinct_ids_have_distinct_names_whatever_the_case(one: str, other: str) -> None:
+    if one != other:
+        assert safe_name(one).casefold() != safe_name(other).casefold()
+
+
+@given(IDS)
+def test_every_name_is_fit_for_every_platform(job_id: str) -> None:
+    name = safe_name(job_id)
+    assert 0 < len(name) <= 120
+    assert name.isascii()
+    assert name.isprintable()
+    assert not set(name) & set('/\\:*?"<>| ')
+    assert not name.endswith((".", " "))
+
+
+@given(IDS)
+def test_a_name_is_the_same_every_time(job_id: str) -> None:
+    assert safe_name(job_id) == safe_name(job_id)
+
+
+def test_half_a_surrogate_pair_has_a_name_too() -> None:
+    assert safe_name("a\ud800").isascii()
+
+
+# --- whole or not at all ---
+
+
+def put(path: Path, data: bytes = b"new") -> None:
+    with replacing(path) as file:
+        file.write(data)
+
+
+def break_off(path: Path) -> None:
+    """Write half of a file, then fail."""
+    with replacing(path) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    with replacing(tmp_path / "out") as file:
+        file.write(b"new")
+        file.flush()
+        assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out").read_bytes() == b"new"
+
+
+def test_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    put(tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"old")
+    with replacing(tmp_path / "out") as file:
+        file.write(b"new")
+        assert (tmp_path / "out").read_bytes() == b"old"
+    assert (tmp_path / "out").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("old", [b"old", None], ids=["a file", "no file"])
+def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path: Path, old: bytes | None) -> None:
+    if old is not None:
+        (tmp_path / "out").write_bytes(old)
+    with pytest.raises(ZeroDivisionError):
+        break_off(tmp_path / "out")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == ([] if old is None else [old])
+
+
+def test_an_interrupt_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "out"):
+        raise KeyboardInterrupt
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+def test_the_file_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+    replace = Path.replace
+
+    def note_replace(self: Path, target: Path) -> Path:
+        happened.append("replace")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", lambda _: happened.append("fsync"))
+    monkeypatch.setattr(Path, "replace", note_replace)
+    put(tmp_path / "out")
+    assert happened[:2] == ["fsync", "replace"]
+
+
+@pytest.fixture
+def _umask() -> Iterator[None]:
+    before = os.umask(0o027)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("_umask")
+def test_a_new_file_follows_the_umask(tmp_path: Path) -> None:
+    put(tmp_path / "out")
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o640
+
+
+@pytest.mark.usefixtures("_umask")
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o666])
+def test_a_replaced_file_keeps_its_mode(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "out").touch()
+    (tmp_path / "out").chmod(mode)
+    put(tmp_path / "out")
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == mode
+
+
+def test_a_symbolic_link_is_followed_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "file")
+    put(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "file").read_bytes() == b"new"
+
+
+def test_a_pipe_gets_the_bytes_and_stays_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        put(pipe)
+        assert os.read(reader, 100) == b"new"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_pipe_gets_nothing_of_a_file_that_never_became_whole(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            break_off(pipe)
+        assert os.read(reader, 100) == b""
+    finally:
+        os.close(reader)
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "报" * 85, "é" * 127], ids=["ascii", "three bytes", "two bytes"])
+def test_the_longest_names_can_be_written(tmp_path: Path, name: str) -> None:
+    put(tmp_path / name)
+    assert (tmp_path / name).read_bytes() == b"new"
+
+
+# --- what killed runs left ---
+
+
+def leftover(path: Path, pid: int) -> Path:
+    """A temporary file of the same name, as a process with this id would have left it."""
+    left = path.parent / f"{files._prefix(path)}{pid}.0badcafe.part"
+    left.touch()
+    return left
+
+
+@pytest.fixture
+def dead() -> int:
+    """The id of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+def test_what_a_dead_process_left_is_removed(tmp_path: Path, dead: int) -> None:
+    left = leftover(tmp_path / "out", dead)
+    put(tmp_path / "out")
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("pid", [os.getpid(), os.getppid(), 1], ids=["ours", "parent", "of somebody else"])
+def test_what_a_living_process_writes_is_left_alone(tmp_path: Path, pid: int) -> None:
+    left = leftover(tmp_path / "out", pid)
+    put(tmp_path / "out")
+    assert left.exists()
+
+
+def test_what_belongs_to_another_file_is_left_alone(tmp_path: Path, dead: int) -> None:
+    left = leftover(tmp_path / "other", dead)
+    put(tmp_path / "out")
+    assert left.exists()
+
+
+def test_what_another_machine_left_is_left_alone(tmp_path: Path, dead: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("socket.gethostname", lambda: "elsewhere")
+        left = leftover(tmp_path / "out", dead)
+    put(tmp_path / "out")
+    assert left.exists()
+
+
+@pytest.mark.parametrize("name", ["x.part", ".out.part", ".out.abcdef.notanumber.x.part", ".out.abcdef.99999999.x.tmp"])
+def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    put(tmp_path / "out")
+    assert (tmp_path / name).exists()
+
+
+# --- local disks ---
+
+
+def test_a_folder_that_is_not_there_is_a_disk_error_that_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match="nowhere") as caught:
+        put(tmp_path / "nowhere" / "out")
+    assert "make the folder first" in (caught.value.hint or "")
+
+
+def test_a_folder_in_place_of_the_file_is_a_disk_error(tmp_path: Path) -> None:
+    with pytest.raises(DiskError):
+        put(tmp_path)
+
+
+def test_a_file_in_place_of_a_folder_is_a_disk_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DiskError):
+        put(tmp_path / "file" / "out")
+    with pytest.raises(DiskError):
+        folder(tmp_path / "file")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EIO])
+def test_a_disk_that_fails_while_writing_is_a_disk_error_and_leaves_nothing(tmp_path: Path, number: int) -> None:
+    def write() -> None:
+        with replacing(tmp_path / "out"):
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(DiskError, match=os.strerror(number)) as caught:
+        write()
+    assert caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_are_made_with_their_parents(tmp_path: Path) -> None:
+    assert folder(tmp_path / "a" / "b").is_dir()
+    assert folder(tmp_path / "a" / "b").is_dir()
+
+
+# --- standard output ---
+
+
+class Stdout:
+    """Standard output whose writes end in an error."""
+
+    def __init__(self, buffer: IO[bytes], device: Path) -> None:
+        self.buffer = buffer
+        self._file = device.open("wb")
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Failing(io.BytesIO):
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def write(self, data: object) -> int:
+        raise OSError(self._number, os.strerror(self._number))
+
+
+@pytest.mark.parametrize("data", [b"bytes", io.BytesIO(b"a file")], ids=["bytes", "file"])
+@pytest.mark.parametrize(("number", "error"), [(errno.EPIPE, ReaderGone), (errno.ENOSPC, DiskError)])
+def test_standard_output_may_go_away_or_be_full(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    data: bytes | io.BytesIO,
+    number: int,
+    error: type[Exception],
+) -> None:
+    with contextlib.closing(Stdout(Failing(number), tmp_path / "device")) as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(error):
+            to_stdout(data)
+
+
+def test_a_file_goes_to_standard_output_from_its_start(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    spool = io.BytesIO(b"whole")
+    spool.read()
+    to_stdout(spool)
+    to_stdout(b" and more")
+    assert capfdbinary.readouterr().out == b"whole and more"
