@@ -32,11 +32,11 @@ def clean(text: str) -> str:
 def spellings(secret: str) -> set[str]:
     """The ways a secret may be written: plain, in URLs, in JSON, as Python shows it, in base64."""
     plain = secret.encode("utf-8", "surrogateescape")
+    percent = {quote(plain, safe=""), quote(plain), quote_plus(plain)}
     return {
         secret,
-        quote(plain, safe=""),
-        quote(plain),
-        quote_plus(plain),
+        *percent,
+        *(re.sub("%..", lambda match: match[0].lower(), spelling) for spelling in percent),
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
         repr(secret)[1:-1],
