@@ -395,7 +395,7 @@ def read_status(provider: Provider, address: Address, reply: Reply, now: datetim
     state, word = job.words.read(reply)
     warnings = [warning] if (warning := promised_json(reply)) else []
     if not job.words.knows(word):
-        warnings.append(f"{provider.name} says {word!r}, a state nobody has documented; taken as running")
+        warnings.append(f'{provider.name} says "{word}", a state nobody has documented; taken as running')
     failed_items = job.partial(reply) if job.partial and state.terminal else ()
     if state is State.SUCCEEDED and failed_items:
         state = State.PARTIAL
