@@ -21,8 +21,8 @@ $(VENV)/.dev: $(VENV)/.installed
 	touch $@
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --no-cache .
+	$(BIN)/ruff check --no-cache .
 
 types: $(VENV)/.dev
 	$(BIN)/mypy

@@ -37,7 +37,7 @@ def _walk(group: Any, place: str, places: Tree) -> None:
 
 def _options(callback: Any) -> Iterator[tuple[str, str]]:
     for name, parameter in inspect.signature(callback).parameters.items():
-        declared = next(iter(getattr(parameter.annotation, "__metadata__", ())), None)
+        declared: Any = next(iter(getattr(parameter.annotation, "__metadata__", ())), None)
         if type(declared).__name__ == "OptionInfo":
             # Typer keeps the first spelling of an annotated option in the place of a default
             first = (declared.default,) if str(declared.default).startswith("-") else ()

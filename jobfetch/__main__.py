@@ -18,7 +18,17 @@ def main() -> None:
         code = cli.main(sys.argv[1:])
     except KeyboardInterrupt:
         code = 130
+    _let_go()
     sys.exit(code)
+
+
+def _let_go() -> None:
+    """Give up streams that nobody takes: Python would turn their last flush into an exit code of its own."""
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except (OSError, ValueError, AttributeError):
+            setattr(sys, name, None)
 
 
 if __name__ == "__main__":

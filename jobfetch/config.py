@@ -251,7 +251,7 @@ def _check_url(name: str, value: Value) -> None:
 
 def _is_address(text: str) -> bool:
     try:
-        return urlsplit(text).port != 0
+        return urlsplit(text).port != 0 and text.isprintable() and " " not in text
     except ValueError:  # a port that is no number, a bracket that is never closed
         return False
 

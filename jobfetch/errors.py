@@ -117,6 +117,8 @@ class JobfetchError(Exception):
         self.code = code
         self.request_id = request_id
         self.retry_at = retry_at
+        #: whether the retries that it deserves have been spent on it already
+        self.settled = False
 
 
 class UsageError(JobfetchError):

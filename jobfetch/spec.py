@@ -447,7 +447,7 @@ def read_status(provider: Provider, address: Address, reply: Reply, now: datetim
     warnings = [warning] if (warning := promised_json(reply)) else []
     warnings += job.warnings(reply) if job.warnings and state.terminal else ()
     if not job.words.knows(word):
-        warnings.append(f"{provider.name} says {word!r}, a state nobody has documented; taken as running")
+        warnings.append(f'{provider.name} says "{word}", a state nobody has documented; taken as running')
     failed_items = job.partial(reply) if job.partial and state.terminal else ()
     if state is State.SUCCEEDED and failed_items:
         state = State.PARTIAL

@@ -6,6 +6,7 @@ Standard output is data and none of this module's business. Only here is rich kn
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 import sys
@@ -15,7 +16,7 @@ from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
 
 from jobfetch.errors import Exit, JobfetchError
-from jobfetch.model import Status
+from jobfetch.model import Json, Status
 
 #: Seconds between two signs of life while nothing changes.
 HEARTBEAT = 60.0
@@ -32,11 +33,11 @@ def clean(text: str) -> str:
 def spellings(secret: str) -> set[str]:
     """The ways a secret may be written: plain, in URLs, in JSON, as Python shows it, in base64."""
     plain = secret.encode("utf-8", "surrogateescape")
+    percent = {quote(plain, safe=""), quote(plain), quote_plus(plain)}
     return {
         secret,
-        quote(plain, safe=""),
-        quote(plain),
-        quote_plus(plain),
+        *percent,
+        *(re.sub("%..", lambda match: match[0].lower(), spelling) for spelling in percent),
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
         repr(secret)[1:-1],
@@ -57,7 +58,8 @@ class Ui:
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stream = stream if stream is not None else sys.stderr
+        # Python has no standard error where it was closed before the start
+        self._stream: TextIO = stream or sys.stderr or io.StringIO()
         #: whether states are narrated; not where they are the data
         self.tells_states = True
         self._quiet = quiet
@@ -79,6 +81,22 @@ class Ui:
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
+
+    def scrub_all(self, value: Json) -> Json:
+        """A JSON value without any secret in its texts: before it is encoded, so that it stays JSON."""
+        if isinstance(value, dict):
+            return {key: self.scrub_all(member) for key, member in value.items()}
+        if isinstance(value, list):
+            return [self.scrub_all(element) for element in value]
+        return self.scrub(value) if isinstance(value, str) else value
+
+    def safe(self, text: str) -> str:
+        """Text fit for one line of anything: no secret, no control character."""
+        return clean(self.scrub(text))
+
+    def data(self, line: str) -> None:
+        """A line for a machine, as it is; it comes even when quiet."""
+        self._write(line)
 
     def note(self, text: str) -> None:
         """Tell something, unless quiet."""
@@ -158,7 +176,7 @@ class Ui:
         if not self._waiting:
             self.stop()
             return
-        line = self._safe(text or next(iter(self._waiting.values())))
+        line = self.safe(text or next(iter(self._waiting.values())))
         shown = line if len(self._waiting) == 1 else f"{len(self._waiting)} jobs waited for; {line}"
         if self._spinner is None:
             from rich.console import Console  # noqa: PLC0415 - 30 ms that only a terminal needs
@@ -170,17 +188,17 @@ class Ui:
         else:
             self._spinner.update(self._as_text(shown))
 
-    def _safe(self, text: str) -> str:
-        return clean(self.scrub(text))
-
     def _line(self, text: str) -> None:
-        line = self._safe(text)
+        line = self.safe(text)
+        if self._spinner:
+            self._spinner.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            self._write(line)
+
+    def _write(self, line: str) -> None:
         try:
-            if self._spinner:
-                self._spinner.console.print(line, markup=False, highlight=False, soft_wrap=True)
-            else:
-                self._stream.write(line + "\n")
-                self._stream.flush()
+            self._stream.write(line + "\n")
+            self._stream.flush()
         except (OSError, ValueError):
             # nobody listens any more: that must not change how the command ends
-            self._quiet = True
+            self._stream = io.StringIO()

@@ -1,4 +1,4 @@
-"""What tests share: a clean environment, and replies made in one line."""  # noqa: INP001 - each folder of tests is its own package
+"""What tests share: a clean environment, and replies made in one line."""
 
 import os
 from collections.abc import Callable

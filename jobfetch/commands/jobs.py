@@ -85,12 +85,12 @@ def status(provider: str, job_ids: list[str], common: Common, network: Network) 
                 report.outcomes.append(outcome)
                 report.data.append(told)
                 if not common.json:
-                    export.to_stdout(_state_line(told).encode())
+                    export.to_stdout(_state_line(ui, told).encode())
 
     return run(common, work)
 
 
-def _state_line(told: Mapping[str, Json]) -> str:
+def _state_line(ui: Ui, told: Mapping[str, Json]) -> str:
     cells = [
         told["job_id"],
         told["state"] or told["outcome"],
@@ -98,10 +98,8 @@ def _state_line(told: Mapping[str, Json]) -> str:
         told["progress"],
         told["message"],
     ]
-    return (
-        "\t".join("-" if cell is None else f"{cell:g} %" if isinstance(cell, float) else str(cell) for cell in cells)
-        + "\n"
-    )
+    texts = ["-" if cell is None else f"{cell:g} %" if isinstance(cell, float) else str(cell) for cell in cells]
+    return "\t".join(map(ui.safe, texts)) + "\n"
 
 
 def _begin(name: str, job_ids: list[str], report: Report) -> tuple[Provider, config.File, list[str]]:

@@ -81,13 +81,12 @@ def _say(ui: Ui, common: Common, report: Report, verdict: Verdict) -> int:
     if verdict.exit is Exit.READER_GONE:
         return int(verdict.exit)
     if common.json:
-        line = ui.scrub(encode(verdict.as_json()).decode()) + "\n"
+        line = encode(ui.scrub_all(verdict.as_json()))
         if report.stdout_is_data:
-            sys.stderr.write(line)
-            sys.stderr.flush()
+            ui.data(line.decode())
         else:
             try:
-                export.to_stdout(line.encode())
+                export.to_stdout(line + b"\n")
             except JobfetchError as error:
                 return int(error.exit)
         return int(verdict.exit)

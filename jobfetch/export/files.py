@@ -151,6 +151,8 @@ def to_stdout(data: bytes | BinaryIO) -> None:
 
     `ReaderGone` where nobody reads any more, `DiskError` where it is full.
     """
+    if not sys.stdout:
+        raise DiskError("standard output is closed", hint="redirect it, or name a file with -o")
     try:
         if isinstance(data, bytes):
             sys.stdout.buffer.write(data)

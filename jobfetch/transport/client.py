@@ -77,7 +77,8 @@ class Transport:
             if problem is None:
                 raise AssertionError("a try ends with a reply or an error")
             if tried == self._tries or not problem.transient:
-                problem.retry_at = come_back(reply, self._now()) if reply else None
+                problem.retry_at = come_back(reply, self._now()) if reply else problem.retry_at
+                problem.settled = True
                 raise problem
             self._pause(problem, tried, reply)
         raise AssertionError("there is at least one try")
@@ -88,7 +89,8 @@ class Transport:
         try:
             return None, self._followed(request, signer, sink)
         except JobfetchError as error:
-            if not error.transient:
+            # a token request inside this one has had its own retries
+            if not error.transient or error.settled:
                 raise
             return error, None
 

@@ -188,10 +188,15 @@ def _translated(error: Exception, url: str) -> JobfetchError:
     for kinds, shape, text, advice in _TRANSLATIONS:
         if any(isinstance(cause, kinds) for cause in causes):
             return shape(f"{where} {text}", hint=advice)
+    if isinstance(error, urllib3.exceptions.ProtocolError) and not any(isinstance(arg, OSError) for arg in error.args):
+        # the adapter wraps what goes wrong before the body: this is the body's own, and no reset
+        return CutReply(f"{where} sent a reply that ended before it was whole", hint=_CUT_HINT)
     if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
         raise error  # the sink's: a local disk, which is not for us to explain
     return Unavailable(f"{where} cannot be reached", hint="check the network, base_url and the proxy variables")
 
+
+_CUT_HINT = "run the same line again; a proxy in between may be cutting replies"
 
 _TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], type[JobfetchError], str, str], ...] = (
     (
@@ -216,7 +221,7 @@ _TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], type[JobfetchError], str
         (urllib3.exceptions.IncompleteRead, urllib3.exceptions.InvalidChunkLength, urllib3.exceptions.DecodeError),
         CutReply,
         "sent a reply that ended before it was whole",
-        "run the same line again; a proxy in between may be cutting replies",
+        _CUT_HINT,
     ),
 )
 

@@ -53,13 +53,17 @@ class Program:
 
     @contextmanager
     def start(
-        self, *arguments: str | Path, prefix: tuple[str | Path, ...] = (), **more: Any
+        self,
+        *arguments: str | Path,
+        prefix: tuple[str | Path, ...] = (),
+        env: Mapping[str, str] | None = None,
+        **more: Any,
     ) -> "Iterator[subprocess.Popen[bytes]]":
         """A process on its way, killed at the end of the block if it is still there.
 
         `prefix` is a command that runs it. `env` and names in capitals add to its environment, all others are Popen's.
         """
-        environment = {**self.environment, **more.pop("env", {})}
+        environment = {**self.environment, **(env or {})}
         environment |= {name: more.pop(name) for name in [*more] if name.isupper()}
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         line = [*map(str, prefix), str(JOBFETCH), *map(str, arguments)]

@@ -28,14 +28,14 @@ def _secret(sandbox: Sandbox) -> dict[str, str]:
 
 def test_settings_come_from_the_file(bare: Program, sandbox: Sandbox) -> None:
     bare.configure(_file(sandbox))
-    assert bare("get", "cognite", "200", **_secret(sandbox)).code == 0
+    assert bare("get", "cognite", "200", env=_secret(sandbox)).code == 0
 
 
 def test_a_profile_comes_before_the_environment_when_it_is_named(bare: Program, sandbox: Sandbox) -> None:
     bare.configure(_file(sandbox) + '[cognite.profiles.work]\nproject = "sandbox"\n')
     wrong = {"JOBFETCH_COGNITE_PROJECT": "another", **_secret(sandbox)}
-    assert bare("get", "cognite", "200", **wrong).code == 4
-    assert bare("get", "cognite", "200", "--profile", "work", **wrong).code == 0
+    assert bare("get", "cognite", "200", env=wrong).code == 4
+    assert bare("get", "cognite", "200", "--profile", "work", env=wrong).code == 0
 
 
 def test_an_option_comes_before_everything(jobfetch: Program, sandbox: Sandbox) -> None:
@@ -48,7 +48,7 @@ def test_the_vendors_own_variables_are_honoured(bare: Program, sandbox: Sandbox)
     theirs = {"CDF_URL": "BASE_URL", "CDF_PROJECT": "PROJECT", "IDP_TOKEN_URL": "TOKEN_URL"}
     theirs |= {"IDP_CLIENT_ID": "CLIENT_ID", "IDP_CLIENT_SECRET": "CLIENT_SECRET", "IDP_SCOPES": "SCOPES"}
     vendors = {name: ours[f"JOBFETCH_COGNITE_{ending}"] for name, ending in theirs.items()}
-    assert bare("get", "cognite", "200", **vendors).code == 0
+    assert bare("get", "cognite", "200", env=vendors).code == 0
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_without_a_credential_nothing_is_asked(
     jobfetch: Program, sandbox: Sandbox, provider: str, variable: str
 ) -> None:
     name = f"JOBFETCH_{provider}_{variable}".upper()
-    run = jobfetch("get", provider, "200", **{name: ""})
+    run = jobfetch("get", provider, "200", env={name: ""})
     assert run.code == 4
     assert name in run.said
     assert sandbox.asked() == ()
@@ -104,7 +104,7 @@ def test_without_a_credential_nothing_is_asked(
 
 @pytest.mark.parametrize("provider", ["cognite", "playment"])
 def test_without_a_project_nothing_is_asked(jobfetch: Program, sandbox: Sandbox, provider: str) -> None:
-    run = jobfetch("get", provider, "200", **{f"JOBFETCH_{provider}_PROJECT".upper(): ""})
+    run = jobfetch("get", provider, "200", env={f"JOBFETCH_{provider}_PROJECT".upper(): ""})
     assert run.code == 3
     assert "--project" in run.said
     assert sandbox.asked() == ()

@@ -13,7 +13,7 @@ from jobfetch.sandbox import SECRETS, Sandbox
 
 from .leaks import files, heard, leaks, signed_links, spellings
 from .program import Program, Run, until
-from .raw import Peer, RawServer, reply
+from .raw import Peer, RawServer, Talk, reply
 
 AWKWARD = ('quo"ted\\secret%25', "it's-a-secret+plus&more=x", "plain-secret", "{braces}$dollar`tick", "a/b?c#d=")
 
@@ -129,20 +129,20 @@ ECHOES = (
 @pytest.mark.parametrize("secret", AWKWARD[:2])
 @pytest.mark.parametrize("echo", ECHOES, ids=lambda echo: echo.__name__[1:])
 @pytest.mark.parametrize("shape", ["prose", "verdict"])
-def test_an_echoed_secret_is_not_told(
-    serve: Callable[..., RawServer],
-    vision: Callable[..., Run],
-    out: Path,
-    home: Path,
-    echo: Callable[[Peer], None],
-    secret: str,
-    shape: str,
-) -> None:
+def test_an_echoed_secret_is_not_told(ask: Callable[..., Run], home: Path, echo: Talk, secret: str, shape: str) -> None:
     options = ("--json",) if shape == "verdict" else ()
     # a failed job's record keeps the service's own words, so it goes where nobody looks
-    run = vision(serve(echo), "-vv", *options, "-o", "/dev/null", JOBFETCH_COGNITE_TOKEN=secret)
+    run = ask(echo, "-vv", *options, "-o", "/dev/null", JOBFETCH_COGNITE_TOKEN=secret)
     assert run.code in {4, 6, 11, 75}
-    assert leaks({"stdout": run.out, "stderr": run.err} | files(home, out), [secret]) == []
+    assert leaks({"stdout": run.out, "stderr": run.err} | files(home), [secret]) == []
+
+
+@pytest.mark.parametrize("secret", AWKWARD[:2])
+def test_the_line_of_a_status_shows_no_secret(serve: Callable[..., RawServer], bare: Program, secret: str) -> None:
+    line = ("status", "cognite", "1", "--base-url", serve(_in_the_state).url, "--project", "p")
+    run = bare(*line, JOBFETCH_COGNITE_TOKEN=secret)
+    assert run.code == 75
+    assert leaks({"stdout": run.out, "stderr": run.err}, [secret]) == []
 
 
 def test_the_verdict_stays_json_whatever_is_hidden_in_it(
@@ -158,7 +158,7 @@ def test_the_process_list_shows_no_secret(jobfetch: Program, sandbox: Sandbox, w
     piped = way == "standard input"
     changed = {"JOBFETCH_PLAYMENT_API_KEY": ""} if piped else {}
     options = ("--secret-stdin",) if piped else ()
-    with jobfetch.start("get", "playment", "never", "--wait", *options, **changed) as process:
+    with jobfetch.start("get", "playment", "never", "--wait", *options, env=changed) as process:
         assert process.stdin is not None
         process.stdin.write(key.encode() if piped else b"")
         process.stdin.close()

@@ -28,10 +28,11 @@ def _ctrl_c_is_heard() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("how", ENDS)
-@pytest.mark.parametrize(("provider", "job_id"), ANYWHERE)
+@pytest.mark.parametrize("job", ANYWHERE, ids=" ".join)
 def test_a_signal_ends_a_run_in_order(
-    jobfetch: Program, sandbox: Sandbox, out: Path, how: signal.Signals, provider: str, job_id: str
+    jobfetch: Program, sandbox: Sandbox, out: Path, how: signal.Signals, job: tuple[str, str]
 ) -> None:
+    provider, job_id = job
     line = ("get", provider, job_id, "--wait", "--interval", "0.1", "--json", "-f", "raw", "-o", out / "record.json")
     last = "/playment-data-uploads/" if job_id == "slow-attachment" else job_id
     with jobfetch.start(*line) as process:
@@ -62,7 +63,7 @@ def test_a_signal_is_told_in_words_and_without_a_traceback(
 def test_what_was_done_before_a_signal_stays_done(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:
     line = ("get", "playment", "done", "never", "--wait", "--interval", "0.1", "--json", "-o", out)
     with jobfetch.start(*line) as process:
-        until(lambda: (out / "done.json").exists())
+        until((out / "done.json").exists)
         until(lambda: sum("never" in one.path for one in sandbox.asked()) > 1)
         process.terminate()
         told, _ = process.communicate(timeout=10)
@@ -180,7 +181,7 @@ def test_a_disk_that_is_full_leaves_the_old_file(jobfetch: Program, out: Path, o
 
 def test_configuration_that_cannot_be_written_does_not_stop_a_get(jobfetch: Program) -> None:
     nowhere = {"HOME": "/proc/none", "JOBFETCH_CONFIG_DIR": "/proc/none", "JOBFETCH_STATE_DIR": "/proc/none"}
-    assert jobfetch("get", "cognite", "200", **nowhere).code == 0
+    assert jobfetch("get", "cognite", "200", env=nowhere).code == 0
 
 
 def test_a_pipe_with_a_name_gets_the_whole_record(jobfetch: Program, out: Path) -> None:

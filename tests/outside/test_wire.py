@@ -16,6 +16,7 @@ from .raw import DONE, Peer, RawServer, Talk, reply, saying
 
 Ask = Callable[..., Run]
 Serve = Callable[..., RawServer]
+InTime = Callable[[Run, float], bool]
 
 CERTS = Path(__file__).with_name("certs")
 BOMB = 1 << 30
@@ -177,15 +178,16 @@ def _an_error_drips(peer: Peer) -> None:
     [_head_drips, _body_drips, _chunks_drip, _interim_replies_drip, _an_error_drips, Peer.hold],
     ids=lambda talk: talk.__name__.strip("_"),
 )
-def test_a_reply_that_never_ends_is_given_up_at_the_deadline(ask: Ask, out: Path, start_up: float, talk: Talk) -> None:
+def test_a_reply_that_never_ends_is_given_up_at_the_deadline(ask: Ask, out: Path, in_time: InTime, talk: Talk) -> None:
     run = ask(talk, "--timeout", "1.5", "-o", out / "record.json")
     assert run.code == 75, run.said
-    assert 1.5 <= run.seconds <= 1.5 + 1 + start_up
+    assert run.seconds >= 1.5
+    assert in_time(run, 1.5)
     assert tree(out) == {}
 
 
 def test_a_small_file_that_drips_is_given_up_at_the_deadline_in_raw_as_well(
-    serve: Serve, bare: Program, out: Path, start_up: float
+    serve: Serve, bare: Program, out: Path, in_time: InTime
 ) -> None:
     def talk(peer: Peer) -> None:
         if "/jobs/" in peer.head:
@@ -196,7 +198,7 @@ def test_a_small_file_that_drips_is_given_up_at_the_deadline_in_raw_as_well(
     line = ("get", "playment", "1", "--base-url", serve(talk).url, "--project", "p", "--timeout", "1.5", "-f", "raw")
     run = bare(*line, "-o", out / "record.json", JOBFETCH_PLAYMENT_API_KEY="k")
     assert (run.code, tree(out)) == (75, {})
-    assert run.seconds <= 1.5 + 1 + start_up
+    assert in_time(run, 1.5)
 
 
 # --- bodies that swell ---
@@ -231,7 +233,8 @@ def test_the_most_that_is_parsed_can_be_chosen(ask: Ask) -> None:
 
 
 def test_a_key_does_not_come_back_with_a_redirect_that_left(serve: Serve, bare: Program) -> None:
-    there = serve(lambda peer: peer.send(reply(b"", f"Location: {here.url}/back", status="302 Found")))
+    homes: list[str] = []
+    there = serve(lambda peer: peer.send(reply(b"", f"Location: {homes[0]}/back", status="302 Found")))
 
     def talk(peer: Peer) -> None:
         path = peer.head.split()[1]
@@ -243,6 +246,7 @@ def test_a_key_does_not_come_back_with_a_redirect_that_left(serve: Serve, bare: 
             peer.send(reply(b"", f"Location: {there.url}/out", status="307 Temporary Redirect"))
 
     here = serve(talk)
+    homes.append(here.url)
     line = ("get", "playment", "1", "--base-url", here.url, "--project", "p")
     assert bare(*line, JOBFETCH_PLAYMENT_API_KEY="the-key").code == 0
     carried = [(head.split()[1].partition("?")[0], "the-key" in head) for head in [*here.heads, *there.heads]]
@@ -288,7 +292,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(serve: Serve, vision: 
 def test_a_private_authority_can_be_named(serve: Serve, vision: Ask, variable: str | None) -> None:
     server = serve(saying(reply()), security=_secured())
     bundle = str(CERTS / "authority.pem")
-    run = vision(server, **{variable: bundle}) if variable else vision(server, "--ca-bundle", bundle)
+    run = vision(server, env={variable: bundle}) if variable else vision(server, "--ca-bundle", bundle)
     assert run.code == 0, run.said
 
 
@@ -297,11 +301,11 @@ def test_a_certificate_for_another_name_is_refused(serve: Serve, vision: Ask) ->
     assert vision(server, "--ca-bundle", CERTS / "authority.pem").code == 11
 
 
-def test_a_handshake_that_stalls_ends_at_the_deadline(serve: Serve, vision: Ask, start_up: float) -> None:
+def test_a_handshake_that_stalls_ends_at_the_deadline(serve: Serve, vision: Ask, in_time: InTime) -> None:
     server = serve(Peer.hold)
     run = vision(server, "--base-url", server.url.replace("http:", "https:"), "--timeout", "1.5")
     assert run.code == 75
-    assert run.seconds <= 1.5 + 1 + start_up
+    assert in_time(run, 1.5)
 
 
 def test_a_proxy_that_asks_for_a_password_is_trouble_told_by_name(serve: Serve, bare: Program) -> None:
