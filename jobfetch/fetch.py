@@ -342,22 +342,33 @@ PARTS_SUFFIX = ".ndjson"
 def _assets(service: Service, wanted: Wanted, job_id: str, reply: Reply) -> tuple[StoredAsset, ...]:
     """Everything that the result links to, stored beside it."""
     job, address = service.provider.job, service.at(job_id)
-    found = tuple(job.assets(service.send, address, reply.document.whole)) if job.assets else ()
+    result = reply.document.whole
+    found = tuple(job.assets(service.send, address, result)) if job.assets else ()
+
+    def anew(path: str) -> Request | None:
+        links = job.assets(service.send, address, result) if job.assets else ()
+        return next((asset.request for asset in links if asset.path == path), None)
+
     parts = job.parts(address, reply.document) if job.parts else None
     if not found and not parts:
         return ()
     place = export.folder(_assets_folder(wanted, job_id))
-    stored = tuple(_asset(service, place, number, asset) for number, asset in enumerate(found, start=1))
+    stored = tuple(_asset(service, place, number, asset, anew) for number, asset in enumerate(found, start=1))
     return (*stored, _walked(service, place, parts)) if parts else stored
 
 
-def _asset(service: Service, place: Path, number: int, asset: Asset) -> StoredAsset:
-    """Store one linked file; one that cannot be had is told of, and does not stop the others."""
+def _asset(
+    service: Service, place: Path, number: int, asset: Asset, anew: Callable[[str], Request | None]
+) -> StoredAsset:
+    """Store one linked file; one that cannot be had is told of, and does not stop the others.
+
+    A link that is refused is resolved `anew` once.
+    """
     try:
         with export.spool(place) as spool:
             reply = service.send(asset.request, sink=spool)
-            if _refused_link(service, reply):
-                reply = service.send(asset.request, sink=spool)
+            if _refused_link(service, reply) and (fresh := anew(asset.path)):
+                reply = service.send(fresh, sink=spool)
             _checked(service, reply)
             if reply.media_type == "text/html" and not asset.page:
                 raise BadReply("the link answers with a web page")

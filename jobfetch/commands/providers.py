@@ -9,7 +9,7 @@ from jobfetch.commands.report import Common, Report, run
 from jobfetch.errors import UsageError
 from jobfetch.model import Json
 from jobfetch.providers import PROVIDERS
-from jobfetch.spec import Param, Provider
+from jobfetch.spec import Param, Provider, Rows
 from jobfetch.ui import Ui
 
 
@@ -52,9 +52,19 @@ def _shown(spec: Provider) -> dict[str, Json]:
         "settings": [param(each) for each in config.params_of(spec)],
         "secrets": [param(each, secret=True) for each in spec.auth.secrets],
         "states": {word: str(state) for word, state in spec.job.words.states.items()},
-        "rows": [{"kind": rows.kind or "the member's name", "each": list(rows.each)} for rows in spec.rows.kinds],
+        "rows": [_row_kind(rows) for rows in (*spec.rows.kinds, *([spec.rows.parts] if spec.rows.parts else []))],
+        "views": list(spec.rows.named),
         "left_out_of_rows": dict(spec.rows.left_out),
+        "limits": list(spec.limits),
+        "retention": spec.retention,
     }
+
+
+def _row_kind(rows: Rows) -> dict[str, Json]:
+    """One kind of row, and which of the service's fields the common columns take."""
+    columns = {column: list(names) for column, names in (*rows.copies.items(), *rows.columns.items())}
+    kind = rows.kind or "the name of what stands there"
+    return {"kind": kind, "each": list(rows.each), "columns": dict(sorted(columns.items()))}
 
 
 def _as_text(told: Mapping[str, Json]) -> str:
@@ -63,5 +73,14 @@ def _as_text(told: Mapping[str, Json]) -> str:
     lines += ["", "secrets (no option takes their value):"]
     lines += [f"  {p['name']:14} {p['help']}\n{'':17}{', '.join(p['env'])}" for p in told["secrets"]]
     lines += ["", "states (any other word is taken as running):"]
-    lines += [f"  {word:14} {state}" for word, state in told["states"].items()]
+    lines += [f"  {word:16} {state}" for word, state in told["states"].items()]
+    lines += ["", "rows (common column <- the service's field; every other field keeps its own name):"]
+    for row in told["rows"]:
+        lines += [f"  {row['kind']}: each {', or '.join(row['each'])}"]
+        lines += [f"    {column:10} <- {', or '.join(names)}" for column, names in row["columns"].items()]
+    lines += [f"  other view: --rows {name}" for name in told["views"]]
+    lines += ["", "left out of rows:"] if told["left_out_of_rows"] else []
+    lines += [f"  {name:20} {why}" for name, why in told["left_out_of_rows"].items()]
+    facts = [*told["limits"], *([told["retention"]] if told["retention"] else [])]
+    lines += ["", "limits:", *(f"  {fact}" for fact in facts)] if facts else []
     return "\n".join(lines) + "\n"

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
-from jobfetch.sandbox import cognite, playment
+from jobfetch.sandbox import cognite, exabase, expertai, justcrawl, playment
 from jobfetch.sandbox.play import Service
 
 SERVICES: tuple[Service, ...] = (
     cognite.SERVICE,
+    exabase.SERVICE,
     playment.SERVICE,
+    justcrawl.SERVICE,
+    expertai.SERVICE,
 )
 """All services that are played; a new one is one more line here."""
 

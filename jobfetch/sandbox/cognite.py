@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from jobfetch.sandbox import idp, shared
+from jobfetch.sandbox import diagrams, idp, shared
 from jobfetch.sandbox.play import (
     Call,
     Case,
@@ -98,7 +98,7 @@ _RETRYABLE = shared.headed(_refuse(500, "Internal server error"), "cdf-is-auto-r
 _OWN = (
     Case(
         name="fails",
-        what="fails at the service, with a message and the failed files",
+        what="fails at the service",
         status=first(1, _word("Running"), _told("failed")),
         exit_code=6,
     ),
@@ -129,7 +129,7 @@ _OWN = (
         what="500 that asks to be tried again twice, then done",
         status=first(2, _RETRYABLE, _done),
     ),
-    Case(name="big-body", what=f"done, with {MANY} predictions", status=_big),
+    Case(name="big-body", what="done, with a result of some MB", status=_big),
     Case(name="expired-token", what="the token is revoked at the second look, a new one works", status=_revoked),
     Case(
         name="hostile",
@@ -196,8 +196,6 @@ def _signed_in(script: Script) -> Script:
 
 def _job(call: Call) -> Reply:
     job_id = call.parts["job_id"]
-    if call.parts["project"] != PROJECT:
-        return _UNAUTHORIZED
     if not re.fullmatch(r"[0-9]{1,19}", job_id):
         return _refuse(400, f"jobId: {job_id!r} is not a valid int64")(call)
     case = _ALL.get(job_id, _CASES[_IDS["not-found"]])
@@ -219,9 +217,19 @@ def _environment(url: str) -> dict[str, str]:
     return {f"JOBFETCH_COGNITE_{name}": value for name, value in values.items()}
 
 
-_JOB_PATH = "/api/v1/projects/{project}/context/vision/extract/{job_id}"
+def _name(job_id: str) -> str:
+    """The name of the case that an id stands for, also for those that the table does not list."""
+    return _ALL[job_id].name if job_id in _ALL else ""
+
+
+def _in_project(script: Script) -> Script:
+    return _signed_in(lambda call: script(call) if call.parts["project"] == PROJECT else _UNAUTHORIZED)
+
+
+_CONTEXT = "/api/v1/projects/{project}/context"
 _ROUTES: tuple[Route, ...] = (
-    route("GET", _JOB_PATH, _signed_in(_job)),
+    route("GET", f"{_CONTEXT}/vision/extract/{{job_id}}", _in_project(_job)),
+    *diagrams.routes(_CONTEXT, _refuse, _name, _in_project),
     route("GET", "/api/v1/token/inspect", _signed_in(_inspect)),
     route("POST", "/oauth2/(?P<kind>token[a-z-]*)", idp.token),
 )
@@ -230,7 +238,7 @@ SERVICE = Service(
     name=NAME,
     cases=tuple(_CASES.items()),
     routes=_ROUTES,
-    stored=(route("GET", "/elsewhere/cognite/{job_id}", _bait), *idp.BAIT),
+    stored=(route("GET", "/elsewhere/cognite/{job_id}", _bait), *diagrams.STORED, *idp.BAIT),
     environment=_environment,
-    secrets=idp.SECRETS,
+    secrets=(*idp.SECRETS, diagrams.TOKEN_PREFIX),
 )

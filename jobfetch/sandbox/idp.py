@@ -18,8 +18,9 @@ READY_TOKEN = f"{TOKEN_PREFIX}ready-made=="
 """A token that is good without asking for one."""
 
 _KEY = b"this key signs the tokens of a sandbox and protects nothing"
-_LIFE = 3600
-_SHORT_LIFE = 31
+LIFE = 3600
+"""Seconds for which a usual token is good."""
+SHORT_LIFE = 31
 """A client that renews 30 seconds ahead renews this one almost at once."""
 
 
@@ -62,25 +63,32 @@ def _echo(call: Call) -> Reply:
     return _error(401, "invalid_client", f"The secret '{form.get('client_secret')}' is wrong")
 
 
-_well = _grant(_LIFE)
-_away = always(_error(503, "temporarily_unavailable", "Try again later"))
+_well = _grant(LIFE)
+
+
+def unlucky(well: Script, away: Reply, elsewhere: str) -> Mapping[str, Script]:
+    """The endpoints at which a service that gives out tokens has trouble that is not of its own kind."""
+    return {
+        "token-html": always(shared.HTML),
+        "token-not-json": always(shared.NOT_JSON),
+        "token-elsewhere": shared.redirect(302, lambda call: f"{call.site.storage_url}{elsewhere}"),
+        "token-unavailable": always(away),
+        "token-unavailable-then-well": first(2, always(away), well),
+        "token-cut": shared.sent(well, wire.cut),
+        "token-reset": shared.sent(well, wire.reset),
+        "token-slow-headers": shared.sent(well, wire.drip_head),
+        "token-slow-body": shared.sent(well, wire.drip_body),
+        "token-stall": shared.sent(well, wire.stall),
+    }
+
 
 _KINDS: Mapping[str, Script] = {
     "token": _well,
-    "token-short": _grant(_SHORT_LIFE),
+    "token-short": _grant(SHORT_LIFE),
     "token-refuses": always(_error(401, "invalid_client", "This client may not sign in")),
     "token-echo": _echo,
-    "token-empty": always(dumped({"token_type": "Bearer", "expires_in": _LIFE})),
-    "token-html": always(shared.HTML),
-    "token-not-json": always(shared.NOT_JSON),
-    "token-elsewhere": shared.redirect(302, lambda call: f"{call.site.storage_url}/elsewhere-token"),
-    "token-unavailable": _away,
-    "token-unavailable-then-well": first(2, _away, _well),
-    "token-cut": shared.sent(_well, wire.cut),
-    "token-reset": shared.sent(_well, wire.reset),
-    "token-slow-headers": shared.sent(_well, wire.drip_head),
-    "token-slow-body": shared.sent(_well, wire.drip_body),
-    "token-stall": shared.sent(_well, wire.stall),
+    "token-empty": always(dumped({"token_type": "Bearer", "expires_in": LIFE})),
+    **unlucky(_well, _error(503, "temporarily_unavailable", "Try again later"), "/elsewhere-token"),
 }
 
 
@@ -92,7 +100,7 @@ def token(call: Call) -> Reply:
 
 
 def _bait(_call: Call) -> Reply:
-    return dumped({"access_token": issued(_LIFE), "token_type": "Bearer", "expires_in": _LIFE})
+    return dumped({"access_token": issued(LIFE), "token_type": "Bearer", "expires_in": LIFE})
 
 
 BAIT = (route("GET", "/elsewhere-token", _bait), route("POST", "/elsewhere-token", _bait))

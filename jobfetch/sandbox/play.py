@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from http import HTTPStatus
 from importlib import resources
 from typing import Any
 
-from jobfetch.sandbox.wire import Reply
+from jobfetch.sandbox.wire import Reply, whole
 
 STILL_RUNNING = 75
 """The exit code of a run that a deadline ended."""
@@ -45,10 +46,20 @@ class Memory:
                 del self._looks[next(iter(self._looks))]
             return self._looks[key]
 
+    def looks(self, *key: str) -> int:
+        """How many looks at this were counted so far; counts none itself."""
+        with self._lock:
+            return self._looks[key]
+
     def keep(self, *key: str, value: str) -> str:
         """Keep this value unless there is one already; what is kept comes back."""
         with self._lock:
             return self._kept.setdefault(key, value)
+
+    def kept(self, *key: str) -> str:
+        """What was kept, or nothing."""
+        with self._lock:
+            return self._kept.get(key, "")
 
     def clear(self) -> None:
         """Forget all looks and values."""
@@ -170,6 +181,15 @@ def stored_bytes(service: str, name: str) -> bytes:
 def sample(service: str, name: str) -> Any:
     """A stored sample reply, a fresh copy each time."""
     return json.loads(stored_bytes(service, f"{name}.json"))
+
+
+def heard(reply: Reply) -> Any:
+    """What a client makes of a reply: its JSON if it is sound, else an empty object."""
+    sound = reply.status == HTTPStatus.OK and reply.way is whole and not reply.header("Content-Encoding")
+    try:
+        return json.loads(reply.body) if sound else {}
+    except ValueError:
+        return {}
 
 
 def perform(call: Call, service: str, job_id: str, stage: str, script: Script) -> Reply:

@@ -100,3 +100,50 @@ def link(playment: Ask) -> Callable[..., str]:
         return playment(f"/v1/attachments?{urlencode({'url': url})}").headers["location"]
 
     return resolve
+
+
+@pytest.fixture
+def exabase(sandbox: Sandbox, ask: Ask) -> Ask:
+    """Ask Exabase with the right key; the path begins after `/v2/extract`."""
+
+    def look(path: str, key: str = "", base: str = "") -> Answer:
+        headers = {"x_api_key": key or sandbox.environment()["JOBFETCH_EXABASE_API_KEY"]}
+        return ask(f"{sandbox.url}/v2/extract{path}", **headers, **({"x_exabase_base_id": base} if base else {}))
+
+    return look
+
+
+@pytest.fixture
+def crawl(sandbox: Sandbox, ask: Ask) -> Ask:
+    """Ask JustCrawl with the right key; the path begins after `/api/v1`."""
+
+    def look(path: str, key: str = "", body: str | None = None) -> Answer:
+        bearer = f"Bearer {key or sandbox.environment()['JOBFETCH_JUSTCRAWL_API_KEY']}"
+        return ask(f"{sandbox.url}/api/v1{path}", "POST" if body else "GET", body, authorization=bearer)
+
+    return look
+
+
+@pytest.fixture
+def login(sandbox: Sandbox, ask: Ask) -> Callable[..., Answer]:
+    """Log in at expert.ai."""
+
+    def grant(kind: str = "token", **changes: str) -> Answer:
+        settings = sandbox.environment()
+        sent = {"username": settings["JOBFETCH_EXPERTAI_USERNAME"], "password": settings["JOBFETCH_EXPERTAI_PASSWORD"]}
+        address = settings["JOBFETCH_EXPERTAI_TOKEN_URL"].removesuffix("token")
+        return ask(f"{address}{kind}", "POST", json.dumps(sent | changes), content_type="application/json")
+
+    return grant
+
+
+@pytest.fixture
+def task(sandbox: Sandbox, ask: Ask, login: Ask) -> Ask:
+    """Look at one of expert.ai's tasks."""
+    usual = login().body.decode()
+
+    def look(task_id: str, token: str = "") -> Answer:
+        url = f"{sandbox.environment()['JOBFETCH_EXPERTAI_BASE_URL']}/status/{task_id}"
+        return ask(url, authorization=f"Bearer {token or usual}")
+
+    return look

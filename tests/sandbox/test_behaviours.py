@@ -10,6 +10,7 @@ import jobfetch.sandbox
 from jobfetch.sandbox import BEHAVIOURS, Behaviour
 
 EXIT_CODES = {0, 4, 5, 6, 7, 8, 10, 11, 75}
+PROVIDERS = ("cognite", "exabase", "playment", "justcrawl", "expertai")
 HOME = Path(jobfetch.sandbox.__file__).parent
 
 
@@ -37,12 +38,30 @@ def test_cognites_ids_are_numbers() -> None:
     assert all(one.job_id.isdecimal() for one in BEHAVIOURS if one.provider == "cognite")
 
 
-def test_both_providers_show_the_common_trouble() -> None:
-    names = {
-        provider: {one.name for one in BEHAVIOURS if one.provider == provider} for provider in ("cognite", "playment")
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_every_provider_shows_the_common_trouble(provider: str) -> None:
+    names = {one.name for one in BEHAVIOURS if one.provider == provider}
+    common = {
+        *("sample", "done", "after-3", "never", "unknown-word", "gzip", "hostile", "fails"),
+        *("refused-token", "forbidden", "not-found", "gone", "teapot", "hostile-error", "echo-secret"),
+        *(
+            "rate-limited",
+            "rate-limited-date",
+            "rate-limited-long",
+            "unavailable",
+            "unavailable-then-well",
+            "error-500",
+        ),
+        *("html", "not-json", "cut-body", "cut-once", "reset", "reset-once", "slow-headers", "slow-body", "stall"),
+        *("redirect-same", "redirect-loop", "redirect-elsewhere"),
     }
-    common = {"done", "after-3", "never", "html", "cut-body", "reset", "slow-headers", "stall", "gone", "echo-secret"}
-    assert common <= names["cognite"] & names["playment"]
+    assert common - names == ({"fails"} if provider == "playment" else set())
+
+
+def test_what_only_assets_show_says_so() -> None:
+    shown = [one for one in BEHAVIOURS if one.name.startswith("assets") or "missing" in one.name]
+    assert {one.provider for one in shown} == {"exabase", "playment", "justcrawl"}
+    assert [one.name for one in shown if one.exit_code and "--assets" not in one.what] == []
 
 
 def test_the_sandbox_imports_nothing_of_the_program() -> None:

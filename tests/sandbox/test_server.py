@@ -96,8 +96,17 @@ def test_a_client_that_waits_for_a_go_ahead_gets_it(sandbox: Sandbox) -> None:
 def test_the_environment_names_what_a_client_needs(sandbox: Sandbox) -> None:
     settings = sandbox.environment()
     assert settings["JOBFETCH_COGNITE_BASE_URL"] == settings["JOBFETCH_PLAYMENT_BASE_URL"] == sandbox.url
+    assert settings["JOBFETCH_EXABASE_BASE_URL"] == settings["JOBFETCH_JUSTCRAWL_BASE_URL"] == sandbox.url
+    assert settings["JOBFETCH_EXPERTAI_BASE_URL"] == f"{sandbox.url}/beta"
+    assert settings["JOBFETCH_EXPERTAI_TOKEN_URL"].startswith(sandbox.url)
     assert settings["JOBFETCH_COGNITE_PROJECT"] == "sandbox"
-    assert {settings["JOBFETCH_COGNITE_CLIENT_SECRET"], settings["JOBFETCH_PLAYMENT_API_KEY"]} < set(SECRETS)
+
+
+def test_every_credential_of_the_environment_is_a_known_secret(sandbox: Sandbox) -> None:
+    kinds = ("_CLIENT_SECRET", "_API_KEY", "_USERNAME", "_PASSWORD")
+    given = {value for name, value in sandbox.environment().items() if name.endswith(kinds)}
+    assert len(given) == 6
+    assert given < set(SECRETS)
 
 
 def test_the_two_origins_are_not_the_same(sandbox: Sandbox) -> None:
