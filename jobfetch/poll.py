@@ -118,6 +118,9 @@ def _look(watch: _Watch, rules: _Rules) -> tuple[Ended | None, float]:
 
 def _after_failure(watch: _Watch, error: JobfetchError, rules: _Rules) -> tuple[Ended | None, float]:
     """A look that failed is a tick, not an outcome, until too many have failed in a row."""
+    if isinstance(error, StillRunning) and watch.last and not error.retry_at:
+        # the deadline fell into the look; what earlier looks told still says when to come back
+        return _still_running(watch, rules, error.message), 0.0
     watch.failures += 1
     if not rules.wait or not error.transient or watch.failures >= MOST_FAILED_LOOKS:
         return Ended(watch.last, error), 0.0

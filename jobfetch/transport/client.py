@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 from urllib.parse import urljoin, urlsplit
 
 from jobfetch.errors import BadReply, JobfetchError, StillRunning
-from jobfetch.model import Deadline, Purpose, Reply, Request, come_back, origin, retry_after, rfc3339, safe_url
+from jobfetch.model import Deadline, Purpose, Reply, Request, origin, retry_after, rfc3339, safe_url
 from jobfetch.spec import PLAIN_ERRORS, ErrorRules, Kind
 from jobfetch.transport.wire import Wire
 
@@ -76,11 +76,13 @@ class Transport:
             problem = trouble.error(tries=tried) if trouble else error
             if problem is None:
                 raise AssertionError("a try ends with a reply or an error")
-            if tried == self._tries or not problem.transient:
-                problem.retry_at = come_back(reply, self._now()) if reply else problem.retry_at
+            asked = retry_after(reply, self._now()) if reply else None
+            out_of_tries = tried == self._tries or not problem.transient
+            if out_of_tries and (asked or 0.0) < self._deadline.left():
+                problem.retry_at = self._now() + timedelta(seconds=asked) if asked else problem.retry_at
                 problem.settled = True
                 raise problem
-            self._pause(problem, tried, reply)
+            self._pause(problem, tried, asked)
         raise AssertionError("there is at least one try")
 
     def _try(
@@ -98,9 +100,8 @@ class Transport:
         foreign = origin(reply.url) != origin(request.url)
         return PLAIN_ERRORS if foreign or request.purpose is Purpose.TOKEN else self._errors
 
-    def _pause(self, problem: JobfetchError, tried: int, reply: Reply | None) -> None:
+    def _pause(self, problem: JobfetchError, tried: int, asked: float | None) -> None:
         """Wait before the next try: full jitter, never less than the service asks for, never past the deadline."""
-        asked = retry_after(reply, self._now()) if reply else None
         wait = max(self._jitter(0, min(30.0, 0.5 * 2 ** (tried - 1))), asked or 0.0)
         if wait >= self._deadline.left():
             back = self._now() + timedelta(seconds=asked) if asked else None

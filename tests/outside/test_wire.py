@@ -186,6 +186,17 @@ def test_a_reply_that_never_ends_is_given_up_at_the_deadline(ask: Ask, out: Path
     assert tree(out) == {}
 
 
+def test_a_job_that_was_seen_running_says_when_to_come_back_whatever_holds_up_the_last_look(ask: Ask) -> None:
+    def talk(peer: Peer) -> None:
+        if peer.number > 1:
+            peer.hold()
+        peer.send(reply(b'{"status":"Running"}'))
+
+    run = ask(talk, "--wait", "--interval", "0.1", "--timeout", "1.5", "--json", "-o", "/dev/null")
+    assert (run.code, run.verdict["counts"]) == (75, {"running": 1})
+    assert run.verdict["retry_at"]
+
+
 def test_a_small_file_that_drips_is_given_up_at_the_deadline_in_raw_as_well(
     serve: Serve, bare: Program, out: Path, in_time: InTime
 ) -> None:

@@ -241,9 +241,16 @@ def test_a_cut_reply_is_a_failed_look(world: World) -> None:
     assert world.watch([CutReply("cut"), DONE]) == [("a", DONE)]
 
 
-@pytest.mark.parametrize("error", [NotFound("who?"), BadReply("what?"), StillRunning("late")], ids=["5", "11", "75"])
+@pytest.mark.parametrize("error", [NotFound("who?"), BadReply("what?")], ids=["5", "11"])
 def test_an_error_that_will_not_pass_ends_the_wait_at_once(world: World, error: JobfetchError) -> None:
     assert world.watch([RUNNING, error, DONE]) == [("a", error)]
+    assert len(world.looks) == 2
+
+
+def test_a_deadline_that_falls_into_a_look_still_says_when_to_come_back(world: World) -> None:
+    [(job_id, error)] = world.watch([RUNNING, StillRunning("late"), DONE])
+    assert isinstance(error, StillRunning)
+    assert (job_id, error.retry_at is None) == ("a", False)
     assert len(world.looks) == 2
 
 
