@@ -1,6 +1,6 @@
 # bash completion for jobfetch; made by completions/generate.py
 _jobfetch() {
-  local word place="" words="" known="||demo|get|get cognite|get playment|providers|providers list|providers show|sandbox|sandbox jobs|sandbox run|sandbox serve|status|status cognite|status playment|"
+  local word place="" words="" known="||demo|get|get cognite|get exabase|get expertai|get justcrawl|get playment|providers|providers list|providers show|sandbox|sandbox jobs|sandbox run|sandbox serve|status|status cognite|status exabase|status expertai|status justcrawl|status playment|"
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$word" in -*) continue ;; esac
     local next="${place:+$place }$word"
@@ -9,9 +9,12 @@ _jobfetch() {
   case "$place" in
     "") words="--help --version demo get status providers sandbox" ;;
     "demo") words="--help --output -o --json --quiet -q --verbose -v" ;;
-    "get") words="--help cognite playment" ;;
-    "get cognite") words="--help --wait -w --interval --output -o --format -f --assets --query --reproducible --allow-partial --base-url --project --cluster --cdf-version --token-url --scopes --audience --client-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
-    "get playment") words="--help --wait -w --interval --output -o --format -f --assets --query --reproducible --allow-partial --base-url --project --batch --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "get") words="--help cognite exabase playment justcrawl expertai" ;;
+    "get cognite") words="--help --wait -w --interval --output -o --format -f --assets --rows --query --reproducible --allow-partial --base-url --project --cluster --kind --cdf-version --token-url --scopes --audience --client-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "get exabase") words="--help --wait -w --interval --output -o --format -f --assets --rows --query --reproducible --allow-partial --base-url --base-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "get expertai") words="--help --wait -w --interval --output -o --format -f --assets --rows --query --reproducible --allow-partial --base-url --token-url --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "get justcrawl") words="--help --wait -w --interval --output -o --format -f --assets --rows --query --reproducible --allow-partial --base-url --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "get playment") words="--help --wait -w --interval --output -o --format -f --assets --rows --query --reproducible --allow-partial --base-url --project --batch --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
     "providers") words="--help list show" ;;
     "providers list") words="--help --json --quiet -q --verbose -v" ;;
     "providers show") words="--help --json --quiet -q --verbose -v" ;;
@@ -19,8 +22,11 @@ _jobfetch() {
     "sandbox jobs") words="--help --json --quiet -q --verbose -v" ;;
     "sandbox run") words="--help --pace --json --quiet -q --verbose -v" ;;
     "sandbox serve") words="--help --port --storage-port --pace --json --quiet -q --verbose -v" ;;
-    "status") words="--help cognite playment" ;;
-    "status cognite") words="--help --base-url --project --cluster --cdf-version --token-url --scopes --audience --client-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "status") words="--help cognite exabase playment justcrawl expertai" ;;
+    "status cognite") words="--help --base-url --project --cluster --kind --cdf-version --token-url --scopes --audience --client-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "status exabase") words="--help --base-url --base-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "status expertai") words="--help --base-url --token-url --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "status justcrawl") words="--help --base-url --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
     "status playment") words="--help --base-url --project --batch --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))

@@ -23,6 +23,10 @@ SCENES = (
         ("get", "cognite", "{done}", "-o", "{dir}/predictions.csv"),
     ),
     Scene(
+        "The words of a document, unpacked, with their boxes: a login for a token, and another view of the same result.",
+        ("get", "expertai", "words-separated", "--wait", "--interval", "0.5", "--rows", "words", "-f", "csv"),
+    ),
+    Scene(
         "A job that failed at the service: its own words, its record kept, and an exit code that says so.",
         ("get", "cognite", "{fails}", "--wait", "--interval", "0.5", "-o", "{dir}/failed.json"),
     ),

@@ -46,6 +46,10 @@ def spellings(secret: str) -> set[str]:
     }
 
 
+def _seconds(wait: float) -> str:
+    return f"{wait:.1f} s" if wait < 10 else f"{wait:.0f} s"  # noqa: PLR2004 - tenths matter below it
+
+
 class Ui:
     """Standard error, spoken to in lines. `verbose` 1 tells of retries, 2 of every look."""
 
@@ -137,7 +141,7 @@ class Ui:
         progress = "" if status.progress is None else f" {status.progress:g} %"
         message = f": {status.message}" if status.message else ""
         text = f"{job_id} {status.state} ({status.provider_state}){progress}{message}"
-        after = "" if wait is None else f"; next look in {wait:.0f} s"
+        after = "" if wait is None else f"; next look in {_seconds(wait)}"
         self._spin(job_id, None if wait is None else text + after)
         key = (status.state, status.provider_state)
         said, at = self._said.get(job_id, (None, 0.0))
@@ -148,7 +152,7 @@ class Ui:
 
     def failed(self, job_id: str, error: JobfetchError, wait: float) -> None:
         """A look failed, and the wait goes on."""
-        self.note(f"{job_id}: {error.message}; looking again in {wait:.0f} s")
+        self.note(f"{job_id}: {error.message}; looking again in {_seconds(wait)}")
 
     def stuck(self, job_id: str, status: Status, seconds: float) -> None:
         """Nothing has moved for a while."""
