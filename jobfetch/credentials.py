@@ -107,6 +107,8 @@ def signer(
     for scheme in provider.auth.schemes:
         secret = secrets.get(scheme.secret)
         if not secret:
+            if isinstance(scheme, Login) and secrets.get(scheme.username):
+                raise missing(provider, f"{scheme.secret} as well")
             continue
         if isinstance(scheme, HeaderKey):
             return StaticKey(scheme.header, _header_value(provider, scheme, secret), home)
@@ -158,7 +160,7 @@ def _expiry(jwt: str) -> float | None:
     try:
         expiry = decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
         return float(expiry)
-    except (BadReply, ValueError, TypeError, KeyError):
+    except (BadReply, ValueError, TypeError, KeyError, OverflowError):
         return None
 
 

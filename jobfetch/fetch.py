@@ -343,7 +343,15 @@ def _assets(service: Service, wanted: Wanted, job_id: str, reply: Reply) -> tupl
     """Everything that the result links to, stored beside it."""
     job, address = service.provider.job, service.at(job_id)
     result = reply.document.whole
-    found = tuple(job.assets(service.send, address, result)) if job.assets else ()
+    found: tuple[Asset, ...] = ()
+    lost: tuple[StoredAsset, ...] = ()
+    try:
+        found = tuple(job.assets(service.send, address, result)) if job.assets else ()
+    except JobfetchError as error:
+        if _ends_the_run(error):
+            raise
+        # the result itself is here: what it links to may be gone before it
+        lost = (StoredAsset(path="links", file=None, bytes=None, sha256=None, error=error.message),)
 
     def anew(path: str) -> Request | None:
         links = job.assets(service.send, address, result) if job.assets else ()
@@ -351,10 +359,10 @@ def _assets(service: Service, wanted: Wanted, job_id: str, reply: Reply) -> tupl
 
     parts = job.parts(address, reply.document) if job.parts else None
     if not found and not parts:
-        return ()
+        return lost
     place = export.folder(_assets_folder(wanted, job_id))
     stored = tuple(_asset(service, place, number, asset, anew) for number, asset in enumerate(found, start=1))
-    return (*stored, _walked(service, place, parts)) if parts else stored
+    return (*lost, *stored, *((_walked(service, place, parts),) if parts else ()))
 
 
 def _asset(

@@ -208,16 +208,18 @@ class ErrorRules:
     def _words(self, reply: Reply) -> tuple[str | None, str | None, str | None]:
         try:
             document = reply.document
+            code = document.text(*self.code) if self.code else None
+            message = document.text(*self.message) if self.message else None
             return (
-                document.text(*self.code) if self.code else None,
-                self._told(document),
+                # what stands in the place of both is words, and no code
+                code if code != message else None,
+                self._told(document, message),
                 document.text(*self.request_id) if self.request_id else None,
             )
         except BadReply:  # an error page: its status is all that it says
             return None, None, None
 
-    def _told(self, document: Document) -> str | None:
-        message = document.text(*self.message) if self.message else None
+    def _told(self, document: Document, message: str | None) -> str | None:
         details = [f"{path}: {text}" for path in self.details if (text := document.text(path))]
         return "; ".join([*([message] if message else []), *details]) or None
 

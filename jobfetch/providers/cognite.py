@@ -196,7 +196,7 @@ PROVIDER = Provider(
                     "x_max": _of_box("xMax"),
                     "y_max": _of_box("yMax"),
                 },
-                copies={"item_id": _FILE},
+                copies={"item_id": (*_FILE, "fileExternalId", "fileId")},
             ),
             Rows(
                 each=("failedItems[].items[]",),

@@ -8,7 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from jobfetch.model import Asset, Document, Json, Parts, Purpose, Reply, Request, Send, State, decode, elements, members
+from jobfetch.model import (
+    Asset,
+    Document,
+    Json,
+    Parts,
+    Purpose,
+    Reply,
+    Request,
+    Send,
+    State,
+    decode,
+    elements,
+    members,
+    origin,
+)
 from jobfetch.spec import (
     Address,
     Auth,
@@ -49,13 +63,15 @@ def _chunks(address: Address, document: Document) -> Parts | None:
 
 def _window(link: str, start: int, end: int) -> str:
     parts = urlsplit(link)
-    kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in {"start", "end"}]
+    kept = [
+        (name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in {"start", "end"}
+    ]
     return parts._replace(query=urlencode([*kept, ("start", start), ("end", end)])).geturl()
 
 
 def _request(address: Address, url: str, accept: str = "*/*") -> Request:
     # the base id belongs to the service itself: a link on any other host is asked bare
-    home = urlsplit(url)[:2] == urlsplit(address.base_url)[:2]
+    home = origin(url) == origin(address.base_url)
     return Request(url=url, purpose=Purpose.RESULT, headers=_headers(address.params) if home else {}, accept=accept)
 
 
@@ -132,8 +148,7 @@ PROVIDER = Provider(
             Rows(
                 each=("$",),
                 kind="job",
-                columns={"label": ("kind",), "text": ("name",)},
-                copies={"item_id": ("id",)},
+                columns={"item_id": ("id",), "label": ("kind",), "text": ("name",)},
             ),
         ),
         parts=Rows(
@@ -142,9 +157,6 @@ PROVIDER = Provider(
             columns={"text": ("text",), "page": ("pageNumber",)},
             copies={"item_id": ("sequence", "id")},
         ),
-        left_out={
-            "job.id": "in the column job_id",
-        },
     ),
     retention="results are kept for one day after the job was created; then its state is `cleaned`",
     limits=("1000 requests an hour on the free plan, 5000 on scale, shared by all keys",),

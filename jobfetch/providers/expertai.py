@@ -62,6 +62,8 @@ def words(result: bytes) -> Iterator[dict[str, bytes]]:
 
 
 def _unpacked(page: int, packed: object) -> bytes:
+    if not packed:  # a page that was not analysed
+        return b""
     try:
         if not isinstance(packed, str):
             raise BadReply(f"the words of page {page} are no text")
@@ -71,7 +73,7 @@ def _unpacked(page: int, packed: object) -> bytes:
         raise BadReply(
             f"the words of page {page} cannot be unpacked", hint="the record has them as they came"
         ) from None
-    if stream.unconsumed_tail or not stream.eof:
+    if stream.unconsumed_tail or stream.unused_data or not stream.eof:
         raise BadReply(f"the words of page {page} are cut, or too many", hint="the record has them as they came")
     return data
 
@@ -117,7 +119,8 @@ PROVIDER = Provider(
     ),
     errors=ErrorRules(
         code=("error.code", "code"),
-        message=("_embedded.errors", "message", "error.message", "error"),
+        message=("message", "error.message", "error"),
+        details=("_embedded.errors",),
     ),
     job=JobApi(
         path="/status/{job_id}",

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from jobfetch.errors import Unavailable
-from jobfetch.model import Asset, Purpose, Reply, Request, Send, State, Status
+from jobfetch.errors import BadReply, Unavailable
+from jobfetch.model import Asset, Document, Purpose, Reply, Request, Send, State, Status
 from jobfetch.spec import (
     Address,
     Auth,
@@ -52,7 +52,8 @@ def _probe(send: Send, address: Address, now: datetime) -> Status:
         return job
     row = send(_get(address, _ROW))
     if row.status == 202 or (row.status == 404 and not completed):  # noqa: PLR2004 - HTTP's own numbers
-        return replace(job, state=State.RUNNING, retry_after=wait_asked(row, "retryAfterSeconds", now))
+        told = "retryAfterSeconds" if row.body else None
+        return replace(job, state=State.RUNNING, retry_after=wait_asked(row, told, now))
     if completed and row.status in {404, 500}:
         return _without_row(send, address, job)
     _ = check(row, now).document
@@ -62,8 +63,11 @@ def _probe(send: Send, address: Address, now: datetime) -> Status:
 def _without_row(send: Send, address: Address, job: Status) -> Status:
     """A job that is completed and has no row: gone for good where the service says so, else trouble."""
     pointer = send(_get(address, _POINTER))
-    refunded = pointer.media_type.endswith("json") and pointer.document.get("reason") == "credit_refunded"
-    if refunded or pointer.status == 410 or job.reply.document.get("creditOutcome") == "refunded":  # noqa: PLR2004
+    if (
+        _reason(pointer) == "credit_refunded"
+        or pointer.status == 410  # noqa: PLR2004 - HTTP's own number
+        or job.reply.document.get("creditOutcome") == "refunded"
+    ):
         return replace(job, state=State.GONE)
     raise Unavailable(
         f"justcrawl says that job {address.job_id} is completed, and holds no result row for it",
@@ -71,14 +75,23 @@ def _without_row(send: Send, address: Address, job: Status) -> Status:
     )
 
 
-def _assets(send: Send, address: Address, _: bytes) -> Iterator[Asset]:
+def _reason(reply: Reply) -> str | None:
+    try:
+        return reply.document.text("reason")
+    except BadReply:  # it says nothing that can be read
+        return None
+
+
+def _assets(send: Send, address: Address, result: bytes) -> Iterator[Asset]:
     """The page as it was crawled: behind a signed link, or through the service where it only names a key."""
     reply = PROVIDER.errors.check(send(_get(address, _POINTER)))
     link = reply.document.first("resultUrl")
     if isinstance(link, str):
         yield Asset("resultUrl", Request(url=link, purpose=Purpose.RESULT, accept="*/*"), page=True)
     elif reply.document.first("blobKey"):
-        raw = Request(url=address.url(f"{_ROW}/raw"), purpose=Purpose.RESULT, accept="*/*")
+        # this path wants the row's own id
+        row = replace(address, job_id=Document(result).text("id") or address.job_id)
+        raw = Request(url=row.url(f"{_ROW}/raw"), purpose=Purpose.RESULT, accept="*/*")
         yield Asset("blobKey", raw, page=True)
 
 
@@ -94,7 +107,8 @@ PROVIDER = Provider(
         schemes=(HeaderKey(secret="api_key", header="Authorization", prefix="Bearer "),),
     ),
     errors=ErrorRules(
-        code=("error.code", "reason"),
+        # a quota error has its code where others have their words
+        code=("error.code", "reason", "error"),
         message=("error.message", "message", "error"),
         request_id=("error.request_id",),
         details=("missing", "error.param"),
@@ -103,6 +117,8 @@ PROVIDER = Provider(
             "auth_invalid": Kind.CREDENTIALS,
             "auth_forbidden": Kind.FORBIDDEN,
             "auth_org_mismatch": Kind.FORBIDDEN,
+            "auth_code_expired": Kind.CREDENTIALS,
+            "auth_code_consumed": Kind.CREDENTIALS,
         },
         kind=_kind,
     ),

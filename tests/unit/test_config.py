@@ -114,8 +114,37 @@ def test_a_number_in_the_file_is_text_all_the_same(resolve: Resolve) -> None:
     assert resolve("[playment]\nproject = 123\n", provider=playment.PROVIDER)["project"] == "123"
 
 
-def test_what_nobody_set_is_not_there(resolve: Resolve) -> None:
-    assert set(resolve(env={"CDF_CLUSTER": "c", "CDF_PROJECT": "p"})) == {"cluster", "project", "base_url"}
+def test_what_nobody_set_is_not_there_unless_it_has_a_default(resolve: Resolve) -> None:
+    assert set(resolve(env={"CDF_CLUSTER": "c", "CDF_PROJECT": "p"})) == {"cluster", "project", "base_url", "kind"}
+
+
+# --- settings with a choice ---
+
+KINDS = ["vision/extract", "diagram/detect", "diagram/convert", "entitymatching"]
+
+
+def test_a_setting_with_a_choice_has_its_default(resolve: Resolve) -> None:
+    assert resolve(EVERYWHERE)["kind"] == "vision/extract"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_choice_can_be_made(resolve: Resolve, kind: str) -> None:
+    assert resolve(EVERYWHERE, options={"kind": kind})["kind"] == kind
+
+
+@pytest.mark.parametrize("kind", ["vision", "diagram", "Diagram/Detect", "diagram/detect/", "../files", "x"])
+def test_anything_else_is_refused_with_the_choices(resolve: Resolve, kind: str) -> None:
+    with pytest.raises(ConfigError, match=f"kind \\(from --kind\\) is '{kind}'") as caught:
+        resolve(EVERYWHERE, options={"kind": kind})
+    assert caught.value.exit == 3
+    assert caught.value.hint == f"one of {', '.join(KINDS)}"
+
+
+def test_a_wrong_choice_names_the_place_that_it_comes_from(resolve: Resolve) -> None:
+    with pytest.raises(ConfigError, match="from JOBFETCH_COGNITE_KIND"):
+        resolve(EVERYWHERE, env={"JOBFETCH_COGNITE_KIND": "vision"})
+    with pytest.raises(ConfigError, match=r"from \[cognite\] in .*config\.toml"):
+        resolve(EVERYWHERE.replace('project = "table"', 'kind = "vision"'))
 
 
 # --- templates ---

@@ -327,6 +327,70 @@ def test_many_rows_are_one_table() -> None:
     assert [line["extra"] for line in lines] == [str(number) for number in range(2500)]
 
 
+# --- the whole result as one row, elements of lists, parts and views ---
+
+WHOLE = RowRules(
+    kinds=(Rows(each=("$",), kind="record", columns={"label": ("type",), "text": ("found.title",)}),),
+    left_out={"job.secret": "in the record"},
+)
+BOXES = RowRules(
+    kinds=(Rows(each=("items[]",), kind="box", copies={"x_min": ("box[0]",), "y_max": ("box[3]", "top[0]")}),)
+)
+
+
+def test_the_whole_result_may_be_one_row() -> None:
+    body = {"type": "t", "found": {"title": "x", "price": 1, "tags": [1]}, "n": None}
+    assert rows_of(body, WHOLE) == [
+        {"kind": "record", "label": "t", "text": "x", "found.price": 1, "found.tags": [1], "n": None}
+    ]
+
+
+def test_what_is_left_out_is_left_out_of_the_whole() -> None:
+    assert rows_of({"secret": {"a": 1}, "secretary": 2}, WHOLE) == [{"kind": "record", "secretary": 2}]
+
+
+def test_an_element_of_a_list_may_fill_a_column_and_stays_in_the_list() -> None:
+    [row] = rows_of({"items": [{"box": [0, 2.50, 3, 4]}]}, BOXES)
+    assert row == {"kind": "box", "x_min": 0, "y_max": 4, "box": [0, 2.5, 3, 4]}
+
+
+@pytest.mark.parametrize("box", [[], None, 7, "abc", {"0": 1}, [None], [""]])
+def test_an_element_that_is_not_there_fills_nothing(box: Any) -> None:
+    [row] = rows_of({"items": [{"box": box, "id": 1}]}, BOXES)
+    assert "x_min" not in row
+
+
+def test_of_two_elements_for_one_column_the_first_that_is_filled_counts() -> None:
+    [row] = rows_of({"items": [{"box": [1, 2], "top": [9]}]}, BOXES)
+    assert (row["x_min"], row["y_max"]) == (1, 9)
+
+
+def test_a_number_in_a_list_stays_as_written() -> None:
+    [row] = tokens_of(b'{"items":[{"box":[9007199254740993,0,0,0.10]}]}', BOXES)
+    assert (row["x_min"], row["y_max"]) == (b"9007199254740993", b"0.10")
+
+
+def test_every_part_is_a_row() -> None:
+    rules = RowRules(kinds=(), parts=Rows(each=("$",), kind="chunk", columns={"text": ("text",)}))
+    rows = list(records.part_rows(rules, "acme", "7", [b'{"text":"a","n":0.10}', b'{"text":"b"}']))
+    assert rows == [
+        {"provider": b'"acme"', "job_id": b'"7"', "kind": b'"chunk"', "text": b'"a"', "n": b"0.10"},
+        {"provider": b'"acme"', "job_id": b'"7"', "kind": b'"chunk"', "text": b'"b"'},
+    ]
+
+
+def test_parts_without_a_rule_are_rows_of_their_own_fields() -> None:
+    [row] = records.part_rows(RowRules(kinds=()), "acme", "7", [b'{"a":{"b":1}}'])
+    assert row == {"provider": b'"acme"', "job_id": b'"7"', "kind": b'"part"', "a.b": b"1"}
+
+
+def test_another_view_names_the_job_in_every_row() -> None:
+    rules = RowRules(kinds=(), named={"words": lambda result: iter([{"text": result}])})
+    assert list(records.view(rules, "words", "acme", "7", b"1")) == [
+        {"provider": b'"acme"', "job_id": b'"7"', "text": b"1"}
+    ]
+
+
 def ndjson_of(rows: list[dict[str, bytes]]) -> list[str]:
     file = io.BytesIO()
     write_ndjson(rows, file)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,11 +13,12 @@ from jobfetch.errors import (
     CredentialsError,
     JobfetchError,
     NotFound,
+    NotJson,
     ResultGone,
     Unavailable,
     UsageError,
 )
-from jobfetch.model import FailedItem, Reply, Request, State, Status
+from jobfetch.model import FailedItem, Reply, Request, Send, State, Status
 from jobfetch.spec import (
     PLAIN_ERRORS,
     Address,
@@ -149,6 +150,30 @@ def test_a_code_that_repeats_the_http_status_is_said_once(reply: Callable[..., R
     assert "(HTTP 404)" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"error": "no", "missing": ["a", "b"]}', 'no; missing: ["a","b"]'),
+        (b'{"error": "no", "missing": "a"}', "no; missing: a"),
+        (b'{"error": {"message": "no", "param": "id"}, "missing": 1}', "no; missing: 1; error.param: id"),
+        (b'{"missing": ["a"]}', 'missing: ["a"]'),
+        (b'{"error": "no", "missing": null}', "no"),
+        (b'{"error": "no", "missing": ""}', "no"),
+    ],
+)
+def test_details_stand_behind_the_message(reply: Callable[..., Reply], body: bytes, said: str) -> None:
+    rules = replace(RULES, details=("missing", "error.param"))
+    with pytest.raises(BadReply) as caught:
+        rules.check(reply(body, status=400))
+    assert caught.value.message.endswith(f"(HTTP 400): {said}")
+
+
+def test_a_refusal_says_when_to_come_back(reply: Callable[..., Reply]) -> None:
+    with pytest.raises(Unavailable) as caught:
+        RULES.check(reply(status=503, retry_after="5"), NOW)
+    assert caught.value.retry_at == NOW + timedelta(seconds=5)
+
+
 def test_an_error_may_be_plain_text(reply: Callable[..., Reply]) -> None:
     with pytest.raises(BadReply, match="just text"):
         RULES.check(reply(b'{"error": "just text"}', status=400))
@@ -275,10 +300,23 @@ def test_a_failed_job_with_failed_items_has_failed(status_of: Callable[..., Stat
     assert status.failed_items
 
 
-def test_an_error_message_of_the_service_becomes_the_error(status_of: Callable[..., Status]) -> None:
-    status = status_of(b'{"state": "Done", "why": "out of paper"}', error=("why",))
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+def test_an_error_message_of_the_service_becomes_the_error(status_of: Callable[..., Status], state: State) -> None:
+    words = replace(WORDS, states={"Broken": state})
+    status = status_of(b'{"state": "Broken", "why": "out of paper"}', words=words, error=("why",))
     assert status.error
     assert status.error.message == "out of paper"
+
+
+@pytest.mark.parametrize("word", ["Done", "Busy", "Waiting"])
+def test_a_message_of_a_job_that_did_not_end_badly_is_no_error(status_of: Callable[..., Status], word: str) -> None:
+    assert status_of(f'{{"state": "{word}", "why": "all is well"}}'.encode(), error=("why",)).error is None
+
+
+def test_warnings_are_given_once_a_job_has_ended(status_of: Callable[..., Status]) -> None:
+    running = status_of(b'{"state": "Busy"}', warnings=lambda reply: ("take care",))
+    done = status_of(b'{"state": "Done"}', warnings=lambda reply: ("take care",))
+    assert (running.warnings, done.warnings) == ((), ("take care",))
 
 
 def test_times_are_read_and_the_end_only_of_a_job_that_ended(status_of: Callable[..., Status]) -> None:
@@ -328,6 +366,62 @@ def test_one_look_asks_once_at_the_documented_path(reply: Callable[..., Reply]) 
     assert [(r.method, r.url, r.headers, r.form) for r in asked] == [
         ("GET", "https://api.example.com/projects/p/jobs/7", {"x-p": "p"}, None)
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "url"),
+    [
+        ("maps", "https://api.example.com/maps/7"),
+        ("", "https://api.example.com/projects/p/jobs/7"),
+        ("other", "https://api.example.com/projects/p/jobs/7"),
+        (None, "https://api.example.com/projects/p/jobs/7"),
+    ],
+)
+def test_a_kind_of_job_has_its_own_path(reply: Callable[..., Reply], kind: str | None, url: str) -> None:
+    asked: list[str] = []
+
+    def send(request: Request) -> Reply:
+        asked.append(request.url)
+        return reply(b'{"state": "Busy"}')
+
+    params = {"project": "p"} | ({} if kind is None else {"kind": kind})
+    look(provider(kinds={"maps": "/maps/{job_id}"}), send, replace(HOME, params=params), lambda: NOW)
+    assert asked == [url]
+
+
+def test_what_is_to_be_sent_back_stands_beside_our_own_headers(reply: Callable[..., Reply]) -> None:
+    asked: list[Request] = []
+
+    def send(request: Request) -> Reply:
+        asked.append(request)
+        return reply(b'{"state": "Busy"}')
+
+    look(provider(headers=lambda params: {"x-p": "p"}), send, HOME, lambda: NOW, {"x-token": "t"})
+    assert [dict(request.headers) for request in asked] == [{"x-p": "p", "x-token": "t"}]
+
+
+def test_a_probe_looks_in_place_of_the_one_request(reply: Callable[..., Reply]) -> None:
+    found = Status(state=State.GONE, provider_state="Done", reply=reply())
+
+    def never(request: Request) -> Reply:
+        raise AssertionError("asked beside the probe")
+
+    def probe(send: Send, address: Address, now: datetime) -> Status:
+        assert (send, address, now) == (never, HOME, NOW)
+        return found
+
+    assert look(provider(probe=probe), never, HOME, lambda: NOW) is found
+
+
+def test_a_web_page_from_another_address_than_the_documented_one_names_it(reply: Callable[..., Reply]) -> None:
+    elsewhere = replace(HOME, base_url="https://dashboard.example.com")
+    page = reply(b"<html>", content_type="text/html")
+    with pytest.raises(NotJson) as wrong:
+        look(provider(), lambda _: page, elsewhere, lambda: NOW)
+    with pytest.raises(NotJson) as right:
+        look(provider(), lambda _: page, HOME, lambda: NOW)
+    assert "https://api.example.com" in (wrong.value.hint or "")
+    assert "documented address" not in (right.value.hint or "")
 
 
 def test_a_look_that_is_refused_raises_the_refusal(reply: Callable[..., Reply]) -> None:

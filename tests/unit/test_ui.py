@@ -214,7 +214,7 @@ def test_those_who_ask_twice_hear_of_every_look(make: Make) -> None:
 def test_a_line_tells_progress_words_and_the_next_look(make: Make) -> None:
     ui, stream, _ = make()
     ui.looked("7", status(progress=35.0, message="page 3"), 5.4)
-    assert stream.getvalue() == "7 running (Running) 35 %: page 3; next look in 5 s\n"
+    assert stream.getvalue() == "7 running (Running) 35 %: page 3; next look in 5.4 s\n"
 
 
 def test_an_unknown_word_is_warned_of_once(make: Make) -> None:
@@ -234,7 +234,7 @@ def test_a_stuck_job_is_a_warning(make: Make) -> None:
 def test_a_failed_look_is_said_with_the_next_one(make: Make) -> None:
     ui, stream, _ = make()
     ui.failed("7", Unavailable("nobody there"), 2.0)
-    assert stream.getvalue() == "7: nobody there; looking again in 2 s\n"
+    assert stream.getvalue() == "7: nobody there; looking again in 2.0 s\n"
 
 
 # --- terminals ---
@@ -254,7 +254,7 @@ def test_what_is_no_terminal_gets_lines_and_no_control_characters(make: Make, en
 def test_a_dumb_terminal_gets_lines_and_no_control_characters(make: Make) -> None:
     ui, stream, _ = make(stream=Tty(), TERM="dumb")
     ui.looked("7", status(), 5.0)
-    assert stream.getvalue() == "7 running (Running); next look in 5 s\n"
+    assert stream.getvalue() == "7 running (Running); next look in 5.0 s\n"
 
 
 def test_a_quiet_terminal_gets_nothing(make: Make) -> None:
