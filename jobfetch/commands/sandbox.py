@@ -110,7 +110,11 @@ def demo(output: str, common: Common) -> int:
                 ui.note(f"# {scene.says}")
                 ui.note(f"$ jobfetch {shlex.join(words)}")
                 code = subprocess.run(  # noqa: S603 - this very program, with words of its own
-                    [sys.executable, "-m", "jobfetch", *words], env=environment, check=False
+                    [sys.executable, "-m", "jobfetch", *words],
+                    env=environment,
+                    check=False,
+                    # with a verdict to come, what a scene prints is narration
+                    stdout=sys.stderr if common.json else None,
                 ).returncode
                 ui.note(f"exit code {code}: {MEANINGS[Exit(code)]}")
         report.outputs = [str(path) for path in sorted(place.rglob("*")) if path.is_file()]

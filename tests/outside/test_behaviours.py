@@ -72,7 +72,9 @@ def rehearsal(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 def _line(one: Behaviour, timeout: float) -> tuple[str, ...]:
-    patience = ("--interval", "0.1", "--retries", "1", "--timeout", str(timeout))
+    # a look that fails is looked again; a linked file has its retries alone
+    retries = "2" if _has_assets(one) else "1"
+    patience = ("--interval", "0.1", "--retries", retries, "--timeout", str(timeout))
     return ("get", one.provider, one.job_id, "--wait", "-vv", *patience)
 
 
