@@ -10,11 +10,11 @@ _jobfetch() {
     "") words="--help --version demo get status providers sandbox" ;;
     "demo") words="--help --output -o --json --quiet -q --verbose -v" ;;
     "get") words="--help cognite exabase playment justcrawl expertai" ;;
-    "get cognite") words="--help --wait -w --interval --output -o --format -f --assets --rows --query --reproducible --allow-partial --base-url --project --cluster --kind --cdf-version --token-url --scopes --audience --client-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
-    "get exabase") words="--help --wait -w --interval --output -o --format -f --assets --rows --query --reproducible --allow-partial --base-url --base-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
-    "get expertai") words="--help --wait -w --interval --output -o --format -f --assets --rows --query --reproducible --allow-partial --base-url --token-url --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
-    "get justcrawl") words="--help --wait -w --interval --output -o --format -f --assets --rows --query --reproducible --allow-partial --base-url --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
-    "get playment") words="--help --wait -w --interval --output -o --format -f --assets --rows --query --reproducible --allow-partial --base-url --project --batch --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "get cognite") words="--help --wait -w --interval --output -o --format -f --assets --rows --query --reproducible --allow-partial --base-url --states --project --cluster --kind --cdf-version --token-url --scopes --audience --client-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "get exabase") words="--help --wait -w --interval --output -o --format -f --assets --rows --query --reproducible --allow-partial --base-url --states --base-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "get expertai") words="--help --wait -w --interval --output -o --format -f --assets --rows --query --reproducible --allow-partial --base-url --states --token-url --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "get justcrawl") words="--help --wait -w --interval --output -o --format -f --assets --rows --query --reproducible --allow-partial --base-url --states --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "get playment") words="--help --wait -w --interval --output -o --format -f --assets --rows --query --reproducible --allow-partial --base-url --states --project --batch --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
     "providers") words="--help list show" ;;
     "providers list") words="--help --json --quiet -q --verbose -v" ;;
     "providers show") words="--help --json --quiet -q --verbose -v" ;;
@@ -23,11 +23,11 @@ _jobfetch() {
     "sandbox run") words="--help --pace --json --quiet -q --verbose -v" ;;
     "sandbox serve") words="--help --port --storage-port --pace --json --quiet -q --verbose -v" ;;
     "status") words="--help cognite exabase playment justcrawl expertai" ;;
-    "status cognite") words="--help --base-url --project --cluster --kind --cdf-version --token-url --scopes --audience --client-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
-    "status exabase") words="--help --base-url --base-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
-    "status expertai") words="--help --base-url --token-url --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
-    "status justcrawl") words="--help --base-url --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
-    "status playment") words="--help --base-url --project --batch --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "status cognite") words="--help --base-url --states --project --cluster --kind --cdf-version --token-url --scopes --audience --client-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "status exabase") words="--help --base-url --states --base-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "status expertai") words="--help --base-url --states --token-url --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "status justcrawl") words="--help --base-url --states --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "status playment") words="--help --base-url --states --project --batch --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))
 }

@@ -142,7 +142,11 @@ def _declare(
 
 
 def _settings(provider: Provider) -> dict[str, tuple[Any, Any]]:
-    helps = {"base_url": "Address in front of the documented paths."} | {p.name: p.help for p in provider.settings}
+    helps = {
+        "base_url": "Address in front of the documented paths.",
+        "states": "What the service's words mean where its documents are silent: rejected=failed, ...",
+        **{param.name: param.help for param in provider.settings},
+    }
     panel = f"Settings of {provider.name}"
     return {
         name: (Annotated[str | None, typer.Option(help=text, rich_help_panel=panel)], None)

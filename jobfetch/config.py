@@ -23,6 +23,8 @@ from jobfetch.spec import Param, Provider
 
 BASE_URL = Param(name="base_url", help="address in front of the documented paths, for a proxy or a sandbox")
 
+STATES = Param(name="states", help="states that the documents do not tell, for example rejected=failed")
+
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -139,8 +141,8 @@ def read(environ: Mapping[str, str]) -> File:
 
 
 def params_of(provider: Provider) -> tuple[Param, ...]:
-    """Every setting of a provider, the base URL first."""
-    return (Param(name=BASE_URL.name, help=BASE_URL.help, env=provider.base_url_env), *provider.settings)
+    """Every setting of a provider, those that all have first."""
+    return (Param(name=BASE_URL.name, help=BASE_URL.help, env=provider.base_url_env), STATES, *provider.settings)
 
 
 def resolve(
@@ -286,6 +288,6 @@ def example(providers: Mapping[str, Provider]) -> str:
         lines += [
             "#",
             f"# [{provider.name}.profiles.work]",
-            f'# {params_of(provider)[1 if provider.settings else 0].name} = ""',
+            f'# {params_of(provider)[2 if provider.settings else 0].name} = ""',
         ]
     return "\n".join(lines) + "\n"

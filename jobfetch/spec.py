@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from urllib.parse import quote
@@ -274,6 +274,20 @@ class Words:
         folded = {known.casefold(): state for known, state in self.states.items()}
         return folded.get(word.casefold(), State.RUNNING), word
 
+    def corrected(self, said: str | None) -> Words:
+        """The same with words that the user knows better: `rejected=failed, on_hold=running`."""
+        pairs = [pair.split("=") for pair in (said or "").split(",") if pair.strip()]
+        try:
+            states = {word.strip(): State(state.strip().lower()) for word, state in pairs}
+        except ValueError:
+            raise ConfigError(
+                f"states {said!r} is no list of word=state",
+                hint=f"write for example rejected=failed; a state is one of {', '.join(State)}",
+            ) from None
+        corrected = {word.casefold() for word in states}
+        kept = {word: state for word, state in self.states.items() if word.casefold() not in corrected}
+        return replace(self, states={**kept, **states})
+
     def knows(self, word: str) -> bool:
         """Whether the service has told us about this word."""
         return word.casefold() in {known.casefold() for known in self.states}
@@ -445,10 +459,11 @@ def look(
 def read_status(provider: Provider, address: Address, reply: Reply, now: datetime) -> Status:
     """What a good status reply says about the job."""
     job, document = provider.job, reply.document
-    state, word = job.words.read(reply)
+    words = job.words.corrected(address.params.get("states"))
+    state, word = words.read(reply)
     warnings = [warning] if (warning := promised_json(reply)) else []
     warnings += job.warnings(reply) if job.warnings and state.terminal else ()
-    if not job.words.knows(word):
+    if not words.knows(word):
         warnings.append(f'{provider.name} says "{word}", a state nobody has documented; taken as running')
     failed_items = job.partial(reply) if job.partial and state.terminal else ()
     if state is State.SUCCEEDED and failed_items:

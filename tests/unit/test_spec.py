@@ -68,8 +68,9 @@ def provider(**job: Any) -> Provider:
 def status_of(reply: Callable[..., Reply]) -> Callable[..., Status]:
     """Read one body: `status_of(b'{"state": "Done"}', hint="wait")`; `headers` go into the reply."""
 
-    def read(body: bytes, *, headers: dict[str, str] | None = None, **job: Any) -> Status:
-        return read_status(provider(**job), HOME, reply(body, **(headers or {})), NOW)
+    def read(body: bytes, *, headers: dict[str, str] | None = None, states: str | None = None, **job: Any) -> Status:
+        address = HOME if states is None else replace(HOME, params={**HOME.params, "states": states})
+        return read_status(provider(**job), address, reply(body, **(headers or {})), NOW)
 
     return read
 
@@ -445,3 +446,18 @@ def test_a_missing_setting_names_every_way_to_give_it() -> None:
         needed({"client_id": ""}, "client_id", "acme")
     for way in ("--client-id", "JOBFETCH_ACME_CLIENT_ID", "[acme]"):
         assert way in (caught.value.hint or "")
+
+
+def test_a_user_may_know_a_state_better_than_the_documents(status_of: Callable[..., Status]) -> None:
+    assert status_of(b'{"state": "Rejected"}', states="rejected = failed, on_hold=running").state is State.FAILED
+
+
+def test_a_state_that_the_user_names_is_no_surprise(status_of: Callable[..., Status]) -> None:
+    assert status_of(b'{"state": "on_hold"}', states="On_Hold=running").warnings == ()
+
+
+@pytest.mark.parametrize("said", ["rejected", "rejected=nonsense", "a=b=c"])
+def test_states_that_nobody_can_read_are_refused_with_an_example(status_of: Callable[..., Status], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        status_of(b'{"state": "Busy"}', states=said)
+    assert "rejected=failed" in (caught.value.hint or "")
