@@ -6,7 +6,6 @@ Public Typer only; `commands` is imported where a command runs, so that help and
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from jobfetch.errors import Exit, UsageError
-from jobfetch.model import Format, Verdict, encode
+from jobfetch.model import Format
 from jobfetch.providers import PROVIDERS
 from jobfetch.spec import Provider
 
@@ -246,8 +245,8 @@ _add(
     "serve",
     "sandbox.serve",
     {
-        "port": (Annotated[int, typer.Option(help="Port of the services; 0 takes a free one.")], 0),
-        "storage_port": (Annotated[int, typer.Option(help="Port of the foreign storage.")], 0),
+        "port": (Annotated[int, typer.Option(min=0, max=65535, help="Port of the services; 0 takes a free one.")], 0),
+        "storage_port": (Annotated[int, typer.Option(min=0, max=65535, help="Port of the foreign storage.")], 0),
         **_PACE,
     },
     "Play the services until interrupted; prints the environment that reaches them.",
@@ -299,9 +298,11 @@ def _usage(arguments: list[str], error: Any) -> int:
     path = context.command_path if context else "jobfetch"
     if not message:  # a group without a command: its help has been shown
         return int(Exit.USAGE)
-    if "--json" in arguments[: arguments.index("--") if "--" in arguments else None]:
-        said = UsageError(message, hint=f"{path} --help")
-        sys.stdout.write(encode(Verdict(exit=Exit.USAGE, error=said).as_json()).decode() + "\n")
-    else:
-        sys.stderr.write(f"error: {message}\n  hint: {path} --help\n")
-    return int(Exit.USAGE)
+    from jobfetch.commands.report import Common, run
+
+    as_json = "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
+
+    def refuse(*_: Any) -> None:
+        raise UsageError(message, hint=f"{path} --help")
+
+    return run(Common(json=as_json), refuse)

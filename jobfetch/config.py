@@ -161,6 +161,9 @@ def resolve(
                 f"{param.name} (from {values[param.name].origin}) is {values[param.name].text!r}",
                 hint=f"one of {', '.join(param.choices)}",
             )
+    for name, value in values.items():
+        if value.text in {".", ".."}:
+            raise ConfigError(f"{name} (from {value.origin}) cannot be {value.text!r}", hint="give its real value")
     values["base_url"] = _base_url(provider, values)
     for name in ("base_url", "token_url"):
         if name in values:

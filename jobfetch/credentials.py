@@ -104,6 +104,9 @@ def signer(
 
     """
     home = origin(params["base_url"])
+    for name, value in secrets.items():
+        if any("\ud800" <= char <= "\udfff" for char in value):
+            raise ConfigError(f"the {name} of {provider.name} is not UTF-8", hint="check how it was written")
     for scheme in provider.auth.schemes:
         secret = secrets.get(scheme.secret)
         if not secret:

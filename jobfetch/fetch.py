@@ -8,6 +8,7 @@ It wires nothing: the network (`send`), the clock and whoever watches are handed
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from jobfetch.errors import (
     Partial,
     ReaderGone,
     ResultGone,
+    StillRunning,
     Terminated,
     Unavailable,
     UsageError,
@@ -52,6 +54,7 @@ from jobfetch.model import (
     origin,
     promised_json,
     rfc3339,
+    safe_url,
 )
 from jobfetch.spec import PLAIN_ERRORS, Address, Provider, Schedule, look
 
@@ -71,6 +74,8 @@ class Service:
     address: Address
     send: Sender
     now: Callable[[], datetime]
+    #: takes secrets out of a JSON value that goes into a file
+    scrub: Callable[[Json], Json] = lambda value: value
 
     def at(self, job_id: str) -> Address:
         """The address of one job."""
@@ -87,10 +92,17 @@ class Service:
         def again() -> Status:
             status = look(self.provider, self.send, self.at(job_id), self.now, echo)
             headers = status.reply.headers
-            echo.update({name: headers[name] for name in self.provider.job.echo if name in headers})
+            told = {name: headers[name] for name in self.provider.job.echo if name in headers}
+            echo.update({name: value for name, value in told.items() if value.isascii() and value.isprintable()})
             return status
 
         return again
+
+    def follow(self, request: Request, sink: BinaryIO | None = None) -> Reply:
+        """Ask for what a result links to; a secure service's link to an insecure address is not followed."""
+        if self.address.base_url.startswith("https:") and not request.url.lower().startswith("https:"):
+            raise BadReply(f"{safe_url(request.url)} is a link from https to plain http; not followed")
+        return self.send(request, sink=sink)
 
     def foreign(self, reply: Reply) -> bool:
         """Whether somebody else than the service itself answered: storage at the end of a link."""
@@ -132,6 +144,9 @@ class Wanted:
         """Where the table of all jobs goes; None for standard output."""
         return self.output / f"rows.{self.format}" if self.output and self.folder else self.output
 
+
+#: Bytes of a stored result that are worth a second look: a refusal is short.
+SMALL = 1024 * 1024
 
 #: Errors that end the whole run, since no other job would fare better.
 _RUN_ERRORS = (CredentialsError, ConfigError, DiskError, UsageError, Interrupted, Terminated, ReaderGone)
@@ -180,8 +195,13 @@ def states(service: Service, waiting: Waiting, job_ids: list[str]) -> Iterator[t
         yield _ended(job_id, status.state if status else _state_of(error), error), told
 
 
-def get(service: Service, waiting: Waiting, wanted: Wanted, job_ids: list[str]) -> Iterator[Outcome]:
-    """Each job's outcome, as it ends; its record is on disk (or on standard output) by then, a table after the last."""
+def get(
+    service: Service, waiting: Waiting, wanted: Wanted, job_ids: list[str], wrote: Callable[[Path, bool], None]
+) -> Iterator[Outcome]:
+    """Each job's outcome, as it ends; its record is on disk (or on standard output) by then, a table after the last.
+
+    `wrote` hears of the table's file: whether it was written, or an older one was left as it is.
+    """
     run = _Run(service, wanted, {})
     if wanted.folder and wanted.output:
         export.folder(wanted.output)
@@ -196,7 +216,7 @@ def get(service: Service, waiting: Waiting, wanted: Wanted, job_ids: list[str]) 
                 raise
             # the job has ended well or badly, and its result is still to come: the same line fetches it
             yield _ended(job_id, _state_of(error), error)
-    _write_table(run)
+    _write_table(run, job_ids, wrote)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +233,7 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
     service, wanted = run.service, run.wanted
     if status.state is State.GONE:
         return _ended(job_id, status.state, _verdict_on(service, job_id, status))
-    path = wanted.table if wanted.format.tabular else wanted.path(job_id)
+    path = None if wanted.format.tabular else wanted.path(job_id)
     files = [] if path is None else [str(path)]
     if wanted.format is Format.RAW and not wanted.assets and status.result:
         _stream(service, job_id, status, path)
@@ -250,7 +270,7 @@ def _rows(run: _Run, job_id: str, result: bytes, stored: tuple[StoredAsset, ...]
 def _record(run: _Run, job_id: str, status: Status, result: bytes, stored: tuple[StoredAsset, ...]) -> list[bytes]:
     fetched_at = None if run.wanted.reproducible else rfc3339(run.service.now())
     name = run.service.provider.name
-    record = records.record(name, job_id, status, result, assets=stored, fetched_at=fetched_at)
+    record = records.record(name, job_id, status, result, assets=stored, fetched_at=fetched_at, scrub=run.service.scrub)
     return [run.wanted.query(b"".join(record))] if run.wanted.query else record
 
 
@@ -282,7 +302,7 @@ def _verdict_on(service: Service, job_id: str, status: Status) -> JobfetchError 
 
 
 def _state_of(error: JobfetchError | None) -> State | None:
-    return {Exit.RUNNING: State.RUNNING, Exit.GONE: State.GONE}.get(error.exit) if error else None
+    return State.GONE if error and error.exit is Exit.GONE else None
 
 
 # --- the result ---
@@ -291,8 +311,14 @@ def _state_of(error: JobfetchError | None) -> State | None:
 def _stream(service: Service, job_id: str, status: Status, path: Path | None) -> None:
     """Store a result as it comes, without holding it in memory."""
     with _opened(path) as file:
-        promised_json(_resolved(service, job_id, status, file))
+        reply = _resolved(service, job_id, status, file)
+        promised_json(reply)
         records.check_json_file(file)
+        if file.tell() <= SMALL:
+            # a refusal can come with HTTP 200: only a look inside tells
+            file.seek(0)
+            _checked(service, replace(reply, body=file.read()))
+            file.seek(0, os.SEEK_END)
 
 
 def _resolved(service: Service, job_id: str, status: Status, sink: BinaryIO | None) -> Reply:
@@ -301,10 +327,14 @@ def _resolved(service: Service, job_id: str, status: Status, sink: BinaryIO | No
     for _ in range(2):
         if request is None:
             break
-        reply = service.send(request, sink=sink)
+        reply = service.follow(request, sink)
         if not _refused_link(service, reply):
             return _checked(service, reply)
         request = service.look(job_id).result
+    if request is None:
+        raise StillRunning(
+            f"job {job_id} has taken its result back: it is being worked on again", hint="run the same line again later"
+        )
     raise Unavailable(
         f"the link to the result of job {job_id} is refused, also after it was resolved anew",
         hint="run the same line again later",
@@ -317,7 +347,13 @@ def _refused_link(service: Service, reply: Reply) -> bool:
 
 
 def _checked(service: Service, reply: Reply) -> Reply:
-    return (PLAIN_ERRORS if service.foreign(reply) else service.provider.errors).check(reply, service.now())
+    if not service.foreign(reply):
+        return service.provider.errors.check(reply, service.now())
+    try:
+        return PLAIN_ERRORS.check(reply, service.now())
+    except CredentialsError as error:
+        # no credential of ours was there: its owner refuses the link, and nothing follows for other jobs
+        raise BadReply(error.message.replace("the credentials", "the link"), code=error.code) from None
 
 
 # --- linked files ---
@@ -348,7 +384,7 @@ def _assets(service: Service, wanted: Wanted, job_id: str, reply: Reply) -> tupl
     try:
         found = tuple(job.assets(service.send, address, result)) if job.assets else ()
     except JobfetchError as error:
-        if _ends_the_run(error):
+        if _ends_the_job(error):
             raise
         # the result itself is here: what it links to may be gone before it
         lost = (StoredAsset(path="links", file=None, bytes=None, sha256=None, error=error.message),)
@@ -374,9 +410,9 @@ def _asset(
     """
     try:
         with export.spool(place) as spool:
-            reply = service.send(asset.request, sink=spool)
+            reply = service.follow(asset.request, spool)
             if _refused_link(service, reply) and (fresh := anew(asset.path)):
-                reply = service.send(fresh, sink=spool)
+                reply = service.follow(fresh, spool)
             _checked(service, reply)
             if reply.media_type == "text/html" and not asset.page:
                 raise BadReply("the link answers with a web page")
@@ -384,7 +420,7 @@ def _asset(
             name = f"{number:04d}{_SUFFIXES.get(reply.media_type, '.bin')}"
             return _stored(place / name, asset.path, iter(partial(spool.read, 1024 * 1024), b""))
     except JobfetchError as error:
-        if _ends_the_run(error):
+        if _ends_the_job(error):
             raise
         return StoredAsset(path=asset.path, file=None, bytes=None, sha256=None, error=error.message)
 
@@ -395,19 +431,26 @@ def _walked(service: Service, place: Path, parts: Parts) -> StoredAsset:
     path, problem = f"links.{parts.name}", None
     try:
         for request in parts.requests:
-            document = _checked(service, service.send(request)).document
+            document = _checked(service, service.follow(request)).document
             raw = next((raw for path in parts.paths if (raw := document.raw(path)) is not None), document.whole)
             window = [compact(bytes(element)) + b"\n" for element in elements(raw)]
-            lines += window
-            if not window:
+            # a server that repeats itself, or never ends, is not walked for ever
+            repeated = bool(window) and window == lines[-len(window) :]
+            lines += [] if repeated else window
+            if not window or repeated or len(lines) > parts.count:
                 break
     except JobfetchError as error:
-        if _ends_the_run(error):
+        if _ends_the_job(error):
             raise
         problem = error.message
     if len(lines) != parts.count:
         problem = f"{len(lines)} of {parts.count} {parts.name} came" + (f": {problem}" if problem else "")
     return _stored(place / f"{parts.name}{PARTS_SUFFIX}", path, lines, problem)
+
+
+def _ends_the_job(error: JobfetchError) -> bool:
+    """Whether linked files must wait for another run: nothing of theirs is lost by coming back."""
+    return _ends_the_run(error) or isinstance(error, StillRunning)
 
 
 def _stored(path: Path, link: str, chunks: Iterable[bytes], problem: str | None = None) -> StoredAsset:
@@ -450,13 +493,22 @@ def _opened(path: Path | None) -> Iterator[BinaryIO]:
         export.to_stdout(spool)
 
 
-def _write_table(run: _Run) -> None:
-    """The rows of all jobs, sorted by job id; nothing where no job gave any."""
+def _write_table(run: _Run, job_ids: list[str], wrote: Callable[[Path, bool], None]) -> None:
+    """The rows of all jobs, sorted by job id; nothing where no job gave any.
+
+    Rows of some of the jobs never take the place of a table that is there: it may hold what cannot be had again.
+    """
+    table = run.wanted.table
     if not run.rows:
         return
+    if table and len(run.rows) < len(job_ids) and table.is_file():
+        wrote(table, False)  # noqa: FBT003 - written, or left
+        return
     rows = [row for job_id in sorted(run.rows) for row in run.rows[job_id]]
-    with _opened(run.wanted.table) as file:
+    with _opened(table) as file:
         if run.wanted.format is Format.CSV:
             export.write_csv(rows, file, records.text)
         else:
             export.write_ndjson(rows, file)
+    if table:
+        wrote(table, True)  # noqa: FBT003 - written, or left

@@ -27,4 +27,7 @@ def size(text: str) -> int:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", text.strip().lower())
     if not match or match[2] not in _BYTES:
         raise UsageError(f"{text!r} is no size", hint="write for example 100kB, 512MiB or 2GiB")
-    return int(Fraction(match[1]) * _BYTES[match[2]])
+    try:
+        return int(Fraction(match[1]) * _BYTES[match[2]])
+    except ValueError:  # more digits than Python is willing to count
+        raise UsageError(f"{text[:20]!r}... is no size", hint="write for example 512MiB") from None

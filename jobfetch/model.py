@@ -359,7 +359,12 @@ Send = Callable[[Request], Reply]
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of a URL: what a credential is bound to. What is no address is nobody's origin."""
+    """Scheme, host and port of a URL: what a credential is bound to. What is no address is nobody's origin.
+
+    Nor is what two parsers may read differently: a backslash ends the host for some of them.
+    """
+    if "\\" in url or " " in url or not url.isprintable():
+        return "", url, 0
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)

@@ -77,7 +77,8 @@ def until_ended(
     free_at = 0.0
     while heap:
         due, number, watch = heapq.heappop(heap)
-        due = max(due, free_at)
+        # the first look at each job comes at once: the gap is for looking again and again
+        due = max(due, free_at) if watch.last or watch.failures else due
         if due > deadline.clock():
             sleep(min(due - deadline.clock(), deadline.left()))
         if deadline.left() <= 0:
@@ -169,9 +170,9 @@ def _pause(watch: _Watch, asked: float, rules: _Rules) -> float:
 def _still_running(watch: _Watch, rules: _Rules, why: str, asked: float | None = None) -> Ended:
     asked = asked or (watch.last.retry_after if watch.last else None)
     back = rules.now() + timedelta(seconds=asked or rules.schedule.start)
-    word = f" ({watch.last.provider_state})" if watch.last else ""
+    known = f"is still running ({watch.last.provider_state})" if watch.last else "may still be running"
     error = StillRunning(
-        f"job {watch.job_id} is still running{word}: {why}",
+        f"job {watch.job_id} {known}: {why}",
         hint=f"{'' if rules.wait else 'add --wait, or '}run the same line again, not before {rfc3339(back)}",
         retry_at=back,
     )

@@ -82,8 +82,12 @@ def record(
     *,
     assets: tuple[StoredAsset, ...] = (),
     fetched_at: str | None = None,
+    scrub: Callable[[Json], Json] = lambda value: value,
 ) -> list[bytes]:
-    """The record as one line of JSON, in pieces, the service's own tokens as `result`; the result may be large."""
+    """The record as one line of JSON, in pieces, the service's own tokens as `result`; the result may be large.
+
+    `scrub` takes secrets out of everything but the result.
+    """
     envelope = Record.model_construct(
         schema_=SCHEMA,
         provider=provider,
@@ -101,7 +105,7 @@ def record(
         fetched_at=fetched_at,
     )
     left_out = {"result"} if fetched_at else {"result", "fetched_at"}
-    head = envelope.model_dump_json(by_alias=True, exclude=left_out).encode()
+    head = encode(scrub(envelope.model_dump(mode="json", by_alias=True, exclude=left_out)))
     return [head[:-1], b',"result":', compact(result), b"}\n"]
 
 
@@ -125,7 +129,7 @@ def query(expression: str) -> Callable[[bytes], bytes]:
         try:
             found = compiled.search(json.loads(line, parse_float=_number, parse_int=_integer))
             return encode(_as_written(found)) + b"\n"
-        except jmespath.exceptions.JMESPathError as error:
+        except (jmespath.exceptions.JMESPathError, ValueError, TypeError, ArithmeticError) as error:
             raise UsageError(f"--query: {' '.join(str(error).split())}") from None
         except RecursionError:
             raise BadReply("--query: the record is nested too deeply to be queried", hint="take it whole") from None
@@ -399,6 +403,8 @@ def check_json_file(file: BinaryIO) -> None:
             view[start:] as json_,
         ):
             msgspec.json.decode(json_, type=msgspec.Raw)
+            if opens(bytes(json_[:4096])) not in {b"{", b"["}:
+                raise BadReply("the result is neither a JSON object nor a list")
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         raise BadReply("the result is not JSON") from None
 

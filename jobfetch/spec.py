@@ -37,7 +37,10 @@ from jobfetch.model import (
     State,
     Status,
     come_back,
+    decode,
+    elements,
     hint,
+    members,
     promised_json,
     retry_after,
     safe_url,
@@ -510,6 +513,20 @@ def needed(params: Mapping[str, str], name: str, provider: str, *, why: str = ""
         f"{provider} needs {name}{why}",
         hint=f"give --{name.replace('_', '-')}, set {variable}, or put `{name} = ...` under [{provider}] in config.toml",
     )
+
+
+def links(raw: bytes, keys: frozenset[str], path: str = "") -> Iterator[tuple[str, str]]:
+    """Every http(s) link that stands under one of these keys, anywhere in a JSON value, with its dotted path."""
+    if not any(b'"' + key.encode() + b'"' in raw for key in keys):
+        return
+    for number, element in enumerate(elements(raw)):
+        yield from links(bytes(element), keys, f"{path}[{number}]")
+    for key, member in members(raw).items():
+        here, value = f"{path}.{key}" if path else key, bytes(member)
+        if key in keys and value[:5] == b'"http':
+            yield here, decode(value)
+        else:
+            yield from links(value, keys, here)
 
 
 def text_of(value: Json) -> str | None:

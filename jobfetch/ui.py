@@ -92,7 +92,8 @@ class Ui:
             return {key: self.scrub_all(member) for key, member in value.items()}
         if isinstance(value, list):
             return [self.scrub_all(element) for element in value]
-        return self.scrub(value) if isinstance(value, str) else value
+        # what no encoding can carry is written out: a path may hold any byte
+        return self.scrub(value).encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
     def safe(self, text: str) -> str:
         """Text fit for one line of anything: no secret, no control character."""

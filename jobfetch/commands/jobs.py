@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -57,18 +57,24 @@ def get(provider: str, job_ids: list[str], common: Common, network: Network, out
 
     def work(ui: Ui, report: Report) -> None:
         started = time.monotonic()
-        spec, file, ids = _begin(provider, job_ids, report)
+        spec, file, ids = _begin(provider, job_ids, report, network, output)
         wanted = _wanted(spec, output, file.defaults, many=len(ids) > 1)
         report.stdout_is_data = wanted.output is None
         with _connected(spec, network, file, ui, started, wait=wait) as (service, waiting):
-            for outcome in fetch.get(service, waiting, wanted, ids):
+            for outcome in fetch.get(service, waiting, wanted, ids, partial(_wrote, ui, report)):
                 report.outcomes.append(outcome)
                 for path in outcome.files[:1] if not wanted.format.tabular else ():
                     ui.note(f"{outcome.job_id}: {outcome.state}, wrote {path}")
-        if wanted.format.tabular and wanted.table and any(outcome.files for outcome in report.outcomes):
-            ui.note(f"wrote {wanted.table}")
 
     return run(common, work)
+
+
+def _wrote(ui: Ui, report: Report, table: Path, written: bool) -> None:  # noqa: FBT001 - told as it comes
+    if written:
+        report.outputs.append(str(table))
+        ui.note(f"wrote {table}")
+    else:
+        ui.warn(f"{table} is left as it is: not every job gave rows, and it may hold what cannot be had again")
 
 
 def status(provider: str, job_ids: list[str], common: Common, network: Network) -> int:
@@ -76,7 +82,7 @@ def status(provider: str, job_ids: list[str], common: Common, network: Network) 
 
     def work(ui: Ui, report: Report) -> None:
         started = time.monotonic()
-        spec, file, ids = _begin(provider, job_ids, report)
+        spec, file, ids = _begin(provider, job_ids, report, network)
         report.data = []
         # the states are this command's data: no second telling of them on standard error
         report.states_told, ui.tells_states = True, False
@@ -93,7 +99,7 @@ def status(provider: str, job_ids: list[str], common: Common, network: Network) 
 def _state_line(ui: Ui, told: Mapping[str, Json]) -> str:
     cells = [
         told["job_id"],
-        told["state"] or told["outcome"],
+        told["state"] or ("unknown" if told["outcome"] == "running" else told["outcome"]),
         told["provider_state"],
         told["progress"],
         told["message"],
@@ -102,7 +108,18 @@ def _state_line(ui: Ui, told: Mapping[str, Json]) -> str:
     return "\t".join(map(ui.safe, texts)) + "\n"
 
 
-def _begin(name: str, job_ids: list[str], report: Report) -> tuple[Provider, config.File, list[str]]:
+def _refuse_empty(network: Network, output: Output | None) -> None:
+    """An option with nothing in it is a variable that was not set, and must not mean the default."""
+    for given in (network, output):
+        for each in fields(given) if given else ():
+            if getattr(given, each.name) == "":
+                raise UsageError(f"--{each.name.replace('_', '-')} is empty", hint="is a shell variable not set?")
+
+
+def _begin(
+    name: str, job_ids: list[str], report: Report, network: Network, output: Output | None = None
+) -> tuple[Provider, config.File, list[str]]:
+    _refuse_empty(network, output)
     spec = PROVIDERS[name]
     report.provider = name
     ids = list(dict.fromkeys(check_job_id(spec, job_id) for job_id in job_ids))
@@ -122,12 +139,14 @@ def _wanted(spec: Provider, output: Output, defaults: config.Defaults, *, many: 
         raise ConfigError(f"[defaults] format {name!r} is none of {', '.join(Format)}")
     shape = Format(name)
     ends_as_folder = (said or "").endswith(("/", os.sep))
-    folder = path is not None and (path.is_dir() or ends_as_folder or (many and not shape.tabular))
-    if folder and path and path.exists() and not path.is_dir():
-        raise UsageError(f"-o {path} is a file, and several results need a folder")
-    if path and not folder and not path.parent.is_dir():
-        # found out now, and not after an hour of waiting
-        raise DiskError(f"{path.parent} is no folder", hint="make it first, or name another place with -o")
+    folder = False
+    with export.explained(path or Path("-")):
+        folder = path is not None and (path.is_dir() or ends_as_folder or (many and not shape.tabular))
+        if folder and path and path.exists() and not path.is_dir():
+            raise UsageError(f"-o {path} is a file, and several results need a folder")
+        if path and not folder and not path.parent.is_dir():
+            # found out now, and not after an hour of waiting
+            raise DiskError(f"{path.parent} is no folder", hint="make it first, or name another place with -o")
     if output.query and shape is not Format.JSON:
         raise UsageError(f"--query reads the record, so it goes with -f json and not with {shape}")
     if output.rows and output.rows not in spec.rows.named:
@@ -159,8 +178,7 @@ def _connected(
     values = config.resolve(spec, network.options, file, os.environ, network.profile)
     params = _complete(spec, {name: value.text for name, value in values.items()})
     secrets = _secrets(spec, params, network, ui)
-    allowed = network.timeout or file.defaults.timeout or (WAIT_TIMEOUT if wait else LOOK_TIMEOUT)
-    deadline = Deadline(started + limits.duration(str(allowed)), time.monotonic)
+    deadline = Deadline(started + _allowed(network, file, wait=wait), time.monotonic)
     wire = Wire(
         deadline=deadline,
         user_agent=f"jobfetch/{__version__}",
@@ -171,6 +189,7 @@ def _connected(
         wire,
         deadline=deadline,
         errors=spec.errors,
+        home=params["base_url"],
         retries=network.retries,
         now=_now,
         sleep=time.sleep,
@@ -181,7 +200,11 @@ def _connected(
     try:
         yield (
             fetch.Service(
-                provider=spec, address=Address(base_url=params["base_url"], params=params), send=send, now=_now
+                provider=spec,
+                address=Address(base_url=params["base_url"], params=params),
+                send=send,
+                now=_now,
+                scrub=ui.scrub_all,
             ),
             fetch.Waiting(
                 deadline=deadline,
@@ -193,6 +216,18 @@ def _connected(
         )
     finally:
         wire.close()
+
+
+def _allowed(network: Network, file: config.File, *, wait: bool) -> float:
+    """Seconds that the whole command may take."""
+    if network.timeout is not None:
+        return limits.duration(network.timeout)
+    if file.defaults.timeout is None:
+        return WAIT_TIMEOUT if wait else LOOK_TIMEOUT
+    try:
+        return limits.duration(str(file.defaults.timeout))
+    except UsageError as error:
+        raise ConfigError(f"{file.path}: defaults.timeout: {error.message}", hint=error.hint) from None
 
 
 def _now() -> datetime:
@@ -220,12 +255,20 @@ def _schedule(schedule: Schedule, interval: str | None) -> Schedule:
 def _secrets(spec: Provider, params: Mapping[str, str], network: Network, ui: Ui) -> dict[str, str]:
     """Every secret of the provider: what standard input holds where that was asked for, else the environment's."""
     if network.secret_stdin:
-        found = _from_stdin(spec, params, sys.stdin.read().strip("\r\n"))
+        found = _from_stdin(spec, params, _piped())
     else:
         found = {name: value.text for name, value in config.secrets(spec, os.environ).items()}
     for secret in found.values():
         ui.learn(secret)
     return found
+
+
+def _piped() -> str:
+    """What standard input holds, without the line end and the mark that tools leave around it."""
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig").strip() if sys.stdin else ""
+    except UnicodeDecodeError:
+        raise CredentialsError("standard input is not UTF-8", hint="pipe the secret as plain text") from None
 
 
 def _from_stdin(spec: Provider, params: Mapping[str, str], text: str) -> dict[str, str]:

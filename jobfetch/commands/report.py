@@ -74,7 +74,7 @@ def run(common: Common, work: Callable[[Ui, Report], None]) -> int:
             return _bug(ui, bug, verbose=common.verbose)
         finally:
             ui.stop()
-    return _say(ui, common, report, report.verdict(error))
+        return _say(ui, common, report, report.verdict(error))
 
 
 def _say(ui: Ui, common: Common, report: Report, verdict: Verdict) -> int:
@@ -114,6 +114,8 @@ def _signals() -> Iterator[None]:
     """SIGTERM ends the command like Ctrl-C does: in order, with a verdict."""
 
     def terminate(*_: Any) -> NoReturn:
+        # once is enough: a second one must not cost the verdict
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise Terminated("terminated", hint="run the same line again: it goes on where this run stopped")
 
     before = signal.signal(signal.SIGTERM, terminate)

@@ -40,7 +40,7 @@ def safe_name(job_id: str) -> str:
 
 def folder(path: Path) -> Path:
     """The folder itself, made where it is missing."""
-    with _explained(path):
+    with explained(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -51,10 +51,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     A device or a pipe gets the bytes once they are whole; a symbolic link is followed.
     """
-    with _explained(path):
+    with explained(path):
         target = Path(os.path.realpath(path))
-        if target.exists() and not target.is_file():
-            with tempfile.TemporaryFile() as whole, target.open("wb") as device:
+        # a stream by its name in /dev is one even where it has been redirected to a file
+        if path.exists() and (not path.is_file() or str(path).startswith(("/dev/", "/proc/"))):
+            with tempfile.TemporaryFile() as whole, path.open("wb") as device:
                 yield whole
                 whole.seek(0)
                 shutil.copyfileobj(whole, device, CHUNK)
@@ -79,7 +80,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 @contextmanager
 def spool(place: Path | None = None) -> Iterator[BinaryIO]:
     """A nameless file, gone when the block is left: for what must be whole before anybody sees it."""
-    with _explained(place or Path(tempfile.gettempdir())), tempfile.TemporaryFile(dir=place) as file:
+    with explained(place or Path("the temporary folder")), tempfile.TemporaryFile(dir=place) as file:
         yield file
 
 
@@ -92,10 +93,11 @@ def _prefix(target: Path) -> str:
 def _sweep(target: Path) -> None:
     """Remove what killed runs on this machine left of the same file."""
     prefix = _prefix(target)
-    for left in target.parent.iterdir() if target.parent.is_dir() else ():
-        if left.name.startswith(prefix) and left.name.endswith(".part"):
+    with contextlib.suppress(OSError):  # a folder may be written to and not listed
+        for left in target.parent.iterdir():
             owner = left.name.removeprefix(prefix).partition(".")[0]
-            if owner.isdecimal() and not _alive(int(owner)):
+            ours = left.name.startswith(prefix) and left.name.endswith(".part")
+            if ours and owner.isdecimal() and not _alive(int(owner)):
                 left.unlink(missing_ok=True)
 
 
@@ -122,7 +124,8 @@ def _sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Local errors as ours: what, where, and what to do next."""
     try:
         yield
     except OSError as error:

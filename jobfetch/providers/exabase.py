@@ -18,9 +18,6 @@ from jobfetch.model import (
     Request,
     Send,
     State,
-    decode,
-    elements,
-    members,
     origin,
 )
 from jobfetch.spec import (
@@ -35,8 +32,10 @@ from jobfetch.spec import (
     Rows,
     Schedule,
     Words,
+    links,
 )
 
+_LINKS = frozenset({"url", "thumbnail"})
 #: Chunks that one window holds; the documents' own links ask for as many.
 _WINDOW = 20
 
@@ -82,7 +81,7 @@ def _assets(_: Send, address: Address, result: bytes) -> Iterator[Asset]:
     original = document.get("links.download")
     found = [("links.download", original)] if _is_link(original) else []
     # web.url is where the page came from, and no file of the service
-    found += [(path, url) for path, url in _links(document.raw("extraction") or b"null", "extraction")]
+    found += [(path, url) for path, url in links(document.raw("extraction") or b"null", _LINKS, "extraction")]
     for path, url in found:
         if url not in seen and path != "extraction.web.url":
             seen.add(url)
@@ -90,19 +89,8 @@ def _assets(_: Send, address: Address, result: bytes) -> Iterator[Asset]:
             yield Asset(path, _request(address, url), page=True)
 
 
-def _links(raw: bytes, path: str) -> Iterator[tuple[str, str]]:
-    for number, element in enumerate(elements(raw)):
-        yield from _links(bytes(element), f"{path}[{number}]")
-    for key, member in members(raw).items():
-        here, value = f"{path}.{key}", bytes(member)
-        if key in {"url", "thumbnail"} and value[:5] == b'"http':
-            yield here, decode(value)
-        else:
-            yield from _links(value, here)
-
-
 def _is_link(value: Json) -> bool:
-    return isinstance(value, str) and value.startswith(("http://", "https://"))
+    return isinstance(value, str) and value.startswith(("http://", "https://")) and origin(value)[2] > 0
 
 
 PROVIDER = Provider(

@@ -33,7 +33,8 @@ _MOST_OF_A_PAGE = 64 * 1024 * 1024
 
 def _progress(reply: Reply) -> float | None:
     current = reply.document.get("current")
-    return float(current) if isinstance(current, int | float) and not isinstance(current, bool) else None
+    known = isinstance(current, int | float) and not isinstance(current, bool) and 0 <= current <= 100  # noqa: PLR2004
+    return float(current) if known else None
 
 
 def _failed_pages(reply: Reply) -> tuple[FailedItem, ...]:

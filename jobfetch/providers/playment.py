@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jobfetch.model import Asset, Purpose, Reply, Request, Send, State, decode, elements, members
+from jobfetch.model import Asset, Purpose, Reply, Request, Send, State
 from jobfetch.spec import (
     Address,
     Auth,
@@ -21,6 +21,7 @@ from jobfetch.spec import (
     Rows,
     Schedule,
     Words,
+    links,
 )
 
 
@@ -38,24 +39,10 @@ def _result(address: Address, reply: Reply) -> Request | None:
 def _assets(_: Send, address: Address, result: bytes) -> Iterator[Asset]:
     """Every link that the result keeps under a key `url`: masks and point clouds, each behind the same endpoint."""
     seen: set[str] = set()
-    for path, url in _links(result, ""):
+    for path, url in links(result, frozenset({"url"})):
         if url not in seen:
             seen.add(url)
             yield Asset(path, _attachment(address, url, accept="*/*"))
-
-
-def _links(raw: bytes, path: str) -> Iterator[tuple[str, str]]:
-    if b'"url"' not in raw:
-        return
-    for number, element in enumerate(elements(raw)):
-        yield from _links(bytes(element), f"{path}[{number}]")
-    for key, member in members(raw).items():
-        here = f"{path}.{key}" if path else key
-        value = bytes(member)
-        if key == "url" and value[:5] == b'"http':
-            yield here, decode(value)
-        else:
-            yield from _links(value, here)
 
 
 def _refused(reply: Reply) -> bool:

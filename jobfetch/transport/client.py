@@ -40,6 +40,7 @@ class Transport:
         *,
         deadline: Deadline,
         errors: ErrorRules,
+        home: str | None = None,
         retries: int,
         now: Callable[[], datetime],
         sleep: Callable[[float], None],
@@ -49,6 +50,8 @@ class Transport:
         self._wire = wire
         self._deadline = deadline
         self._errors = errors
+        #: the service's own address, whose replies its own rules read
+        self._home = home
         self._tries = retries + 1
         self._now = now
         self._sleep = sleep
@@ -97,7 +100,7 @@ class Transport:
             return error, None
 
     def _rules(self, request: Request, reply: Reply) -> ErrorRules:
-        foreign = origin(reply.url) != origin(request.url)
+        foreign = origin(reply.url) != origin(self._home or request.url)
         return PLAIN_ERRORS if foreign or request.purpose is Purpose.TOKEN else self._errors
 
     def _pause(self, problem: JobfetchError, tried: int, asked: float | None) -> None:
@@ -126,6 +129,7 @@ class Transport:
 
     def _signed(self, request: Request, signer: Signer | None, sink: BinaryIO | None) -> Reply:
         """One exchange with credentials; refused ones are renewed once."""
+        request = replace(request, url=self._wire.address(request.url))
         credentials = signer.headers(request.url) if signer else {}
         reply = self._wire.exchange(request, request.url, {**request.headers, **credentials}, sink)
         if signer and credentials and reply.status == 401 and signer.renew(credentials):  # noqa: PLR2004 - HTTP's own

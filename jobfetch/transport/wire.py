@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -82,6 +84,17 @@ class Wire:
                     return reply
             raise self._too_late(url)
 
+    def address(self, url: str) -> str:
+        """The URL as it will be connected to, without a user in it: what is checked is what is asked."""
+        try:
+            prepared = requests.Request("GET", url).prepare().url or ""
+            parts = urlsplit(prepared)
+            if "\\" in url or not parts.hostname:
+                raise ValueError  # noqa: TRY301 - the same answer as for what cannot be prepared
+            return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        except (requests.RequestException, UnicodeError, ValueError):
+            raise BadReply(f"{safe_url(url)} is no address that can be asked", hint="check base_url") from None
+
     def close(self) -> None:
         """Close every connection, so that the process can end at once."""
         for adapter in self._adapters:
@@ -130,12 +143,9 @@ class Wire:
         for name, value in whole.items():
             if not value.isascii() or not value.isprintable():
                 raise ConfigError(f"the header {name} cannot carry its value", hint="look for stray characters in it")
-        try:
-            body = None if request.json is None else encode(request.json)
-            whole |= {"Content-Type": "application/json; charset=utf-8"} if body else {}
-            return requests.Request(request.method, url, headers=whole, data=body or dict(request.form or {})).prepare()
-        except (requests.RequestException, UnicodeError, ValueError):
-            raise BadReply(f"{safe_url(url)} is no address that can be asked", hint="check base_url") from None
+        body = None if request.json is None else encode(request.json)
+        whole |= {"Content-Type": "application/json; charset=utf-8"} if body else {}
+        return requests.Request(request.method, url, headers=whole, data=body or dict(request.form or {})).prepare()
 
     def _adapter(self) -> _Adapter:
         if not hasattr(self._local, "adapter"):
@@ -157,8 +167,12 @@ def trusted(ca_bundle: str | None) -> str | bool:
     name, path = next(((name, path) for name, path in candidates if path), ("", None))
     if path is None:
         return True
-    if not Path(path).exists():
-        raise ConfigError(f"{name} names {path}, which does not exist", hint="name a PEM file of trusted authorities")
+    try:
+        is_folder = Path(path).is_dir()
+        ssl.create_default_context(cafile=None if is_folder else path, capath=path if is_folder else None)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = "does not exist" if isinstance(error, FileNotFoundError) else "holds no authorities that can be read"
+        raise ConfigError(f"{name} names {path}, which {reason}", hint="name a PEM file of authorities") from None
     return path
 
 
@@ -199,6 +213,12 @@ def _translated(error: Exception, url: str) -> JobfetchError:
 _CUT_HINT = "run the same line again; a proxy in between may be cutting replies"
 
 _TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], type[JobfetchError], str, str], ...] = (
+    (
+        (requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema),
+        ConfigError,
+        "is to be reached through a proxy that cannot be used",
+        "check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY: http or https proxies only",
+    ),
     (
         (requests.exceptions.ProxyError,),
         Unavailable,

@@ -93,3 +93,17 @@ def test_a_value_stays_one_segment_of_the_path(hostile: str) -> None:
     assert segments[:3] == ["projects", "p", "jobs"]
     assert len(segments) == 4
     assert not set("?#\\ ;") & set(segments[3])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.test\\@api.example.com/x",
+        "https://evil.test\\.api.example.com/x",
+        "https://api.example.com\t.evil.test/x",
+        "https://evil.test @api.example.com/x",
+        "https://api.example.com\n/x",
+    ],
+)
+def test_what_two_parsers_may_read_differently_is_nobodys_origin(url: str) -> None:
+    assert origin(url) not in {origin("https://api.example.com/x"), origin("https://evil.test/x")}

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import requests
 import responses
@@ -721,11 +722,17 @@ def test_verification_is_on(service: responses.RequestsMock, world: Make) -> Non
 
 def test_the_option_for_authorities_comes_before_the_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = tmp_path / "ours.pem", tmp_path / "theirs.pem"
-    ours.touch()
-    theirs.touch()
+    for path in (ours, theirs):
+        path.write_bytes(Path(certifi.where()).read_bytes())
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(theirs))
     assert trusted(str(ours)) == str(ours)
     assert trusted(None) == str(theirs)
+
+
+def test_authorities_that_nobody_can_read_are_a_wrong_setting(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    with pytest.raises(ConfigError, match="holds no authorities"):
+        trusted(str(tmp_path / "ca.pem"))
 
 
 def test_authorities_that_are_not_there_are_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
