@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from jobfetch import export, poll, records
+from jobfetch import export, flatten, poll, records
 from jobfetch.errors import (
     BadReply,
     ConfigError,
@@ -225,7 +225,7 @@ class _Run:
 
     service: Service
     wanted: Wanted
-    rows: dict[str, list[records.Row]]
+    rows: dict[str, list[flatten.Row]]
 
 
 def job(run: _Run, job_id: str, status: Status) -> Outcome:
@@ -254,16 +254,16 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
     return _ended(job_id, status.state, error, files)
 
 
-def _rows(run: _Run, job_id: str, result: bytes, stored: tuple[StoredAsset, ...]) -> list[records.Row]:
+def _rows(run: _Run, job_id: str, result: bytes, stored: tuple[StoredAsset, ...]) -> list[flatten.Row]:
     """The rows of one job: of its result, and of the parts that came window by window."""
     name, rules = run.service.provider.name, run.service.provider.rows
     if run.wanted.rows:
-        return list(records.view(rules, run.wanted.rows, name, job_id, result))
-    rows = list(records.compiled(rules)(name, job_id, result))
+        return list(flatten.view(rules, run.wanted.rows, name, job_id, result))
+    rows = list(flatten.compiled(rules)(name, job_id, result))
     parts = [asset.file for asset in stored if rules.parts and asset.file and asset.file.endswith(PARTS_SUFFIX)]
     for file in parts:
         lines = (_assets_folder(run.wanted, job_id).parent / file).read_bytes().splitlines()
-        rows += records.part_rows(rules, name, job_id, lines)
+        rows += flatten.part_rows(rules, name, job_id, lines)
     return rows
 
 
@@ -507,7 +507,7 @@ def _write_table(run: _Run, job_ids: list[str], wrote: Callable[[Path, bool], No
     rows = [row for job_id in sorted(run.rows) for row in run.rows[job_id]]
     with _opened(table) as file:
         if run.wanted.format is Format.CSV:
-            export.write_csv(rows, file, records.text)
+            export.write_csv(rows, file, flatten.text)
         else:
             export.write_ndjson(rows, file)
     if table:

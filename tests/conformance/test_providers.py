@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from jobfetch import records
+from jobfetch import flatten, records
 from jobfetch.credentials import signer
 from jobfetch.errors import BadReply, JobfetchError, UsageError
 from jobfetch.export import write_ndjson
@@ -139,7 +139,7 @@ def json_reply(body: bytes) -> Reply:
 
 
 def rows_of(rules: RowRules, result: bytes, job_id: str = "1", name: str = "x") -> list[dict[str, bytes]]:
-    return list(records.compiled(rules)(name, job_id, result))
+    return list(flatten.compiled(rules)(name, job_id, result))
 
 
 def lines_of(rows: list[dict[str, bytes]]) -> bytes:
@@ -475,7 +475,7 @@ def test_windows_give_the_stored_rows(sample: Sample) -> None:
     told, rules = sample.told["parts"], sample.provider.rows
     if "stored" in told:
         stored = sample.stored(f"{told['stored']}.ndjson").splitlines()
-        rows = list(records.part_rows(rules, sample.provider.name, sample.told["job_id"], stored))
+        rows = list(flatten.part_rows(rules, sample.provider.name, sample.told["job_id"], stored))
         assert lines_of(rows) == sample.stored(f"{told['stored']}.rows.ndjson")
         assert [dropped(part, [row], rules) for part, row in zip(stored, rows, strict=True)] == [[]] * len(stored)
 
@@ -484,7 +484,7 @@ def test_windows_give_the_stored_rows(sample: Sample) -> None:
 def test_another_view_gives_the_stored_rows(sample: Sample) -> None:
     for name in sample.told["views"]:
         job_id = sample.told["job_id"]
-        rows = list(records.view(sample.provider.rows, name, sample.provider.name, job_id, sample.result))
+        rows = list(flatten.view(sample.provider.rows, name, sample.provider.name, job_id, sample.result))
         assert lines_of(rows) == sample.stored(f"{sample.name}.{name}.ndjson")
 
 
@@ -501,7 +501,7 @@ def test_every_column_that_a_rule_names_is_filled_by_some_sample(provider: Provi
     rows = [row for sample in samples for row in rows_of(provider.rows, sample.result)]
     for sample in samples:
         if stored := sample.told.get("parts", {}).get("stored"):
-            rows += records.part_rows(provider.rows, "x", "1", sample.stored(f"{stored}.ndjson").splitlines())
+            rows += flatten.part_rows(provider.rows, "x", "1", sample.stored(f"{stored}.ndjson").splitlines())
     for rule in rules:
         kinds = [row for row in rows if rule.kind is None or "kind" in rule.columns or decode(row["kind"]) == rule.kind]
         filled = {column for row in kinds for column, cell in row.items() if cell != b"null"}

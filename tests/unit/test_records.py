@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobfetch import records
+from jobfetch import flatten, records
 from jobfetch.errors import BadReply, UsageError
 from jobfetch.model import FailedItem, JobError, Reply, State, Status, StoredAsset
 
@@ -242,13 +242,13 @@ def test_a_query_for_something_deep_never_ends_in_a_crash(depth: int) -> None:
     ],
 )
 def test_a_token_becomes_the_text_of_a_cell(token: bytes, cell: str) -> None:
-    assert records.text(token) == cell
+    assert flatten.text(token) == cell
 
 
 @given(st.text(st.characters(codec="utf-8")))
 def test_any_text_is_the_text_of_its_cell(text: str) -> None:
-    assert records.text(msgspec.json.encode(text)) == text
-    assert records.text(json.dumps(text).encode()) == text
+    assert flatten.text(msgspec.json.encode(text)) == text
+    assert flatten.text(json.dumps(text).encode()) == text
 
 
 def test_the_file_that_is_checked_stays_as_it_is(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobfetch import records
+from jobfetch import flatten
 from jobfetch.errors import BadReply
 from jobfetch.export import write_csv, write_ndjson
 from jobfetch.spec import COMMON_COLUMNS, RowRules, Rows
@@ -36,7 +36,7 @@ FRAMES = RowRules(
 
 
 def tokens_of(body: bytes, rules: RowRules = RULES) -> list[dict[str, bytes]]:
-    return list(records.compiled(rules)("acme", "7", body))
+    return list(flatten.compiled(rules)("acme", "7", body))
 
 
 def rows_of(body: Any, rules: RowRules = RULES) -> list[dict[str, Any]]:
@@ -179,7 +179,7 @@ def test_a_list_stays_compact_json_in_its_cell() -> None:
 @pytest.mark.parametrize("body", [b'{"items": [{"found": {"t": [{"a": "\\ud800 and more text"}]}}]}', b"{", b"nope"])
 def test_a_result_that_nobody_can_read_is_a_bad_reply(body: bytes) -> None:
     def table() -> None:
-        write_csv(tokens_of(body), io.BytesIO(), records.text)
+        write_csv(tokens_of(body), io.BytesIO(), flatten.text)
 
     with pytest.raises(BadReply):
         table()
@@ -280,7 +280,7 @@ NASTY = [
 def csv_of(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[dict[str, str]]]:
     """Rows written and read back with the standard reader."""
     file = io.BytesIO()
-    write_csv([{k: json.dumps(v).encode() for k, v in row.items()} for row in rows], file, records.text)
+    write_csv([{k: json.dumps(v).encode() for k, v in row.items()} for row in rows], file, flatten.text)
     reader = csv.DictReader(io.StringIO(file.getvalue().decode(), newline=""), strict=True)
     lines = list(reader)
     return list(reader.fieldnames or []), lines
@@ -316,7 +316,7 @@ def test_any_table_is_read_back_as_it_was(cells: list[str]) -> None:
 @pytest.mark.parametrize("number", ["9007199254740993", "0.10", "1E5", "1e400", "-0.0", "1" * 30])
 def test_a_number_stays_as_written_in_a_table(number: str) -> None:
     file = io.BytesIO()
-    write_csv([{"score": number.encode()}], file, records.text)
+    write_csv([{"score": number.encode()}], file, flatten.text)
     [line] = csv.DictReader(io.StringIO(file.getvalue().decode()))
     assert line["score"] == number
 
@@ -372,7 +372,7 @@ def test_a_number_in_a_list_stays_as_written() -> None:
 
 def test_every_part_is_a_row() -> None:
     rules = RowRules(kinds=(), parts=Rows(each=("$",), kind="chunk", columns={"text": ("text",)}))
-    rows = list(records.part_rows(rules, "acme", "7", [b'{"text":"a","n":0.10}', b'{"text":"b"}']))
+    rows = list(flatten.part_rows(rules, "acme", "7", [b'{"text":"a","n":0.10}', b'{"text":"b"}']))
     assert rows == [
         {"provider": b'"acme"', "job_id": b'"7"', "kind": b'"chunk"', "text": b'"a"', "n": b"0.10"},
         {"provider": b'"acme"', "job_id": b'"7"', "kind": b'"chunk"', "text": b'"b"'},
@@ -380,13 +380,13 @@ def test_every_part_is_a_row() -> None:
 
 
 def test_parts_without_a_rule_are_rows_of_their_own_fields() -> None:
-    [row] = records.part_rows(RowRules(kinds=()), "acme", "7", [b'{"a":{"b":1}}'])
+    [row] = flatten.part_rows(RowRules(kinds=()), "acme", "7", [b'{"a":{"b":1}}'])
     assert row == {"provider": b'"acme"', "job_id": b'"7"', "kind": b'"part"', "a.b": b"1"}
 
 
 def test_another_view_names_the_job_in_every_row() -> None:
     rules = RowRules(kinds=(), named={"words": lambda result: iter([{"text": result}])})
-    assert list(records.view(rules, "words", "acme", "7", b"1")) == [
+    assert list(flatten.view(rules, "words", "acme", "7", b"1")) == [
         {"provider": b'"acme"', "job_id": b'"7"', "text": b"1"}
     ]
 
