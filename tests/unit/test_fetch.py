@@ -13,6 +13,7 @@ import pytest
 from jobfetch import fetch
 from jobfetch.errors import CredentialsError, Exit, JobfetchError, NotFound, ResultGone, Unavailable
 from jobfetch.fetch import Service, Wanted
+from jobfetch.fetch import linked as links
 from jobfetch.model import Asset, Document, Format, Outcome, Parts, Reply, Request, State, Status
 from jobfetch.providers import cognite, expertai
 from jobfetch.spec import (
@@ -94,7 +95,7 @@ def walked(tmp_path: Path) -> Callable[..., Any]:
             return next(waiting)
 
         requests = windows or (Request(url=f"{HOST}/chunks/{number}") for number in range(len(replies)))
-        stored = fetch._walked(service(send), tmp_path, Parts("chunks", requests, PATHS, count))
+        stored = links.walked(service(send), tmp_path, Parts("chunks", requests, PATHS, count))
         return stored, (tmp_path / "chunks.ndjson").read_bytes().splitlines(), len(asked)
 
     return walk
@@ -171,13 +172,13 @@ def test_a_window_that_cannot_be_had_keeps_those_before_it(walked: Callable[...,
 def test_refused_credentials_end_the_run_and_leave_no_file(tmp_path: Path) -> None:
     parts = Parts("chunks", [Request(url=HOST)], PATHS, 1)
     with pytest.raises(CredentialsError):
-        fetch._walked(service(lambda _: answer({}, 401)), tmp_path, parts)
+        links.walked(service(lambda _: answer({}, 401)), tmp_path, parts)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_storage_that_answers_for_the_service_is_read_in_the_usual_way(tmp_path: Path) -> None:
     refused = Reply(403, {"content-type": "application/xml"}, b"<Error/>", "https://storage.example.net/x")
-    stored = fetch._walked(service(lambda _: refused), tmp_path, Parts("chunks", [Request(url=HOST)], PATHS, 1))
+    stored = links.walked(service(lambda _: refused), tmp_path, Parts("chunks", [Request(url=HOST)], PATHS, 1))
     assert (stored.error or "").startswith("0 of 1 chunks came: https://storage.example.net/x")
 
 

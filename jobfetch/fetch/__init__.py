@@ -1,0 +1,225 @@
+"""The use-cases, every step in order: READ THIS FIRST. Wait for jobs, fetch what they made, keep it, say what came.
+
+It wires nothing: the network (`send`), the clock and whoever watches are handed in. Beside it: `service` (the provider
+with its address, and what is wanted of it) and `linked` (files that a result links to).
+
+    get:  look -> wait -> (result request) -> check -> assets -> record or rows -> file or stdout -> Outcome
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from jobfetch import export, flatten, poll, records
+from jobfetch.errors import Exit, JobFailed, JobfetchError, Partial, ResultGone
+from jobfetch.fetch import linked
+from jobfetch.fetch.service import SMALL, Service, Waiting, Wanted, checked, ends_the_run, resolved
+from jobfetch.model import Format, Json, Outcome, State, Status, StoredAsset, promised_json, rfc3339
+
+__all__ = ["Service", "Waiting", "Wanted", "get", "job", "states", "statuses"]
+
+
+def statuses(service: Service, waiting: Waiting, job_ids: list[str]) -> Iterator[tuple[str, poll.Ended]]:
+    """Each job's last status or error, as it ends; nothing is fetched."""
+    looks = {job_id: service.looker(job_id) for job_id in job_ids}
+    ended = poll.until_ended(
+        looks,
+        waiting.schedule,
+        waiting.deadline,
+        wait=waiting.wait,
+        watcher=waiting.watcher,
+        sleep=waiting.sleep,
+        now=service.now,
+    )
+    for job_id, how in ended:
+        if how.error and ends_the_run(how.error):
+            raise how.error
+        yield job_id, how
+
+
+def states(service: Service, waiting: Waiting, job_ids: list[str]) -> Iterator[tuple[Outcome, dict[str, Json]]]:
+    """Each job's outcome by its state alone, and what there is to tell of it; nothing is fetched."""
+    for job_id, ended in statuses(service, waiting, job_ids):
+        status = ended.status
+        error = ended.error or (_verdict_on(service, job_id, status) if status else None)
+        told = {
+            "job_id": job_id,
+            "state": status and str(status.state),
+            "provider_state": status and status.provider_state,
+            "progress": status and status.progress,
+            "message": status and status.message,
+            "created_at": status and status.created_at,
+            "started_at": status and status.started_at,
+            "finished_at": status and status.finished_at,
+            "failed_items": len(status.failed_items) if status else 0,
+            "outcome": (error.exit if error else Exit.DONE).outcome,
+            "retry_at": rfc3339(error.retry_at) if error else None,
+        }
+        yield _ended(job_id, status.state if status else _state_of(error), error), told
+
+
+def get(
+    service: Service, waiting: Waiting, wanted: Wanted, job_ids: list[str], wrote: Callable[[Path, bool], None]
+) -> Iterator[Outcome]:
+    """Each job's outcome, as it ends; its record is on disk (or on standard output) by then, a table after the last.
+
+    `wrote` hears of the table's file: whether it was written, or an older one was left as it is.
+    """
+    run = _Run(service, wanted, {})
+    if wanted.folder and wanted.output:
+        export.folder(wanted.output)
+    for job_id, ended in statuses(service, waiting, job_ids):
+        if ended.error or not ended.status:
+            yield _ended(job_id, ended.status.state if ended.status else _state_of(ended.error), ended.error)
+            continue
+        try:
+            yield job(run, job_id, ended.status)
+        except JobfetchError as error:
+            if ends_the_run(error):
+                raise
+            # the job has ended well or badly, and its result is still to come: the same line fetches it
+            yield _ended(job_id, _state_of(error), error)
+    _write_table(run, job_ids, wrote)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the jobs of one run share: the service, what is wanted, and the rows so far by job id."""
+
+    service: Service
+    wanted: Wanted
+    rows: dict[str, list[flatten.Row]]
+
+
+def job(run: _Run, job_id: str, status: Status) -> Outcome:
+    """Fetch and keep what one job that has ended has made."""
+    service, wanted = run.service, run.wanted
+    if status.state is State.GONE:
+        return _ended(job_id, status.state, _verdict_on(service, job_id, status))
+    path = None if wanted.format.tabular else wanted.path(job_id)
+    files = [] if path is None else [str(path)]
+    if wanted.format is Format.RAW and not wanted.assets and status.result:
+        _stream(service, job_id, status, path)
+    else:
+        reply = status.reply if status.result is None else resolved(service, job_id, status, None)
+        result = reply.document.whole
+        stored = linked.assets(service, wanted, job_id, reply) if wanted.assets else ()
+        status = linked.with_failures(status, stored)
+        files += [str(linked.folder_of(wanted, job_id).parent / asset.file) for asset in stored if asset.file]
+        if wanted.format.tabular:
+            run.rows[job_id] = _rows(run, job_id, result, stored)
+        else:
+            pieces = [reply.body] if wanted.format is Format.RAW else _record(run, job_id, status, result, stored)
+            with _opened(path) as file:
+                file.writelines(pieces)
+    forgiven = wanted.allow_partial and status.state is State.PARTIAL
+    error = None if forgiven else _verdict_on(service, job_id, status)
+    return _ended(job_id, status.state, error, files)
+
+
+def _rows(run: _Run, job_id: str, result: bytes, stored: tuple[StoredAsset, ...]) -> list[flatten.Row]:
+    """The rows of one job: of its result, and of the parts that came window by window."""
+    name, rules = run.service.provider.name, run.service.provider.rows
+    if run.wanted.rows:
+        return list(flatten.view(rules, run.wanted.rows, name, job_id, result))
+    rows = list(flatten.compiled(rules)(name, job_id, result))
+    parts = [asset.file for asset in stored if rules.parts and asset.file and asset.file.endswith(linked.PARTS_SUFFIX)]
+    for file in parts:
+        lines = (linked.folder_of(run.wanted, job_id).parent / file).read_bytes().splitlines()
+        rows += flatten.part_rows(rules, name, job_id, lines)
+    return rows
+
+
+def _record(run: _Run, job_id: str, status: Status, result: bytes, stored: tuple[StoredAsset, ...]) -> list[bytes]:
+    fetched_at = None if run.wanted.reproducible else rfc3339(run.service.now())
+    name = run.service.provider.name
+    record = records.record(name, job_id, status, result, assets=stored, fetched_at=fetched_at, scrub=run.service.scrub)
+    return [run.wanted.query(b"".join(record))] if run.wanted.query else record
+
+
+def _ended(job_id: str, state: State | None, error: JobfetchError | None, files: list[str] | None = None) -> Outcome:
+    code = error.exit if error else Exit.DONE
+    return Outcome(job_id=job_id, state=state, exit=code, files=tuple(files or ()), error=error)
+
+
+def _verdict_on(service: Service, job_id: str, status: Status) -> JobfetchError | None:
+    """What there is to complain of in a job that has ended; None where it is all there."""
+    what = f"{service.provider.name} job {job_id}"
+    if status.state in {State.FAILED, State.CANCELLED}:
+        reason = status.error.message if status.error else status.message or "no reason given"
+        return JobFailed(
+            f"{what} {'was ' if status.state is State.CANCELLED else ''}{status.state}: {reason}",
+            hint="what the service kept of it is in the record; start the job again at the service",
+            code=status.error.code if status.error else None,
+        )
+    if status.state is State.PARTIAL:
+        items = status.failed_items
+        first = next((item.message for item in items if item.message), "no reason given")
+        return Partial(
+            f"{what} ended, but {len(items)} of its items failed: {first}",
+            hint="they are listed under failed_items in the record; --allow-partial takes this for success",
+        )
+    if status.state is State.GONE:
+        return ResultGone(f"{what} is gone: the service keeps nothing of it", hint="start the job again")
+    return None
+
+
+def _state_of(error: JobfetchError | None) -> State | None:
+    return State.GONE if error and error.exit is Exit.GONE else None
+
+
+# --- the result ---
+
+
+def _stream(service: Service, job_id: str, status: Status, path: Path | None) -> None:
+    """Store a result as it comes, without holding it in memory."""
+    with _opened(path) as file:
+        reply = resolved(service, job_id, status, file)
+        promised_json(reply)
+        records.check_json_file(file)
+        if file.tell() <= SMALL:
+            # a refusal can come with HTTP 200: only a look inside tells
+            file.seek(0)
+            checked(service, replace(reply, body=file.read()))
+            file.seek(0, os.SEEK_END)
+
+
+# --- where it goes ---
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[BinaryIO]:
+    """A file to fill, which appears whole: at its path, or on standard output once nothing can fail any more."""
+    if path is not None:
+        with export.replacing(path) as file:
+            yield file
+        return
+    with export.spool() as spool:
+        yield spool
+        export.to_stdout(spool)
+
+
+def _write_table(run: _Run, job_ids: list[str], wrote: Callable[[Path, bool], None]) -> None:
+    """The rows of all jobs, sorted by job id; nothing where no job gave any.
+
+    Rows of some of the jobs never take the place of a table that is there: it may hold what cannot be had again.
+    """
+    table = run.wanted.table
+    if not run.rows:
+        return
+    if table and len(run.rows) < len(job_ids) and table.is_file():
+        wrote(table, False)  # noqa: FBT003 - written, or left
+        return
+    rows = [row for job_id in sorted(run.rows) for row in run.rows[job_id]]
+    with _opened(table) as file:
+        if run.wanted.format is Format.CSV:
+            export.write_csv(rows, file, flatten.text)
+        else:
+            export.write_ndjson(rows, file)
+    if table:
+        wrote(table, True)  # noqa: FBT003 - written, or left

@@ -1,0 +1,150 @@
+"""What a result links to: files and parts that come window by window, stored beside it, each told of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from jobfetch import export
+from jobfetch.errors import (
+    BadReply,
+    JobfetchError,
+    StillRunning,
+    UsageError,
+)
+from jobfetch.fetch.service import Service, Wanted, checked, ends_the_run, refused_link
+from jobfetch.model import (
+    Asset,
+    FailedItem,
+    Parts,
+    Reply,
+    Request,
+    State,
+    Status,
+    StoredAsset,
+    compact,
+    elements,
+)
+
+_SUFFIXES = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "application/json": ".json",
+    "application/pdf": ".pdf",
+    "text/plain": ".txt",
+    "text/csv": ".csv",
+    "text/html": ".html",
+    "text/vtt": ".vtt",
+    "application/zip": ".zip",
+}
+
+
+PARTS_SUFFIX = ".ndjson"
+
+
+def assets(service: Service, wanted: Wanted, job_id: str, reply: Reply) -> tuple[StoredAsset, ...]:
+    """Everything that the result links to, stored beside it."""
+    job, address = service.provider.job, service.at(job_id)
+    result = reply.document.whole
+    found: tuple[Asset, ...] = ()
+    lost: tuple[StoredAsset, ...] = ()
+    try:
+        found = tuple(job.assets(service.send, address, result)) if job.assets else ()
+    except JobfetchError as error:
+        if _ends_the_job(error):
+            raise
+        # the result itself is here: what it links to may be gone before it
+        lost = (StoredAsset(path="links", file=None, bytes=None, sha256=None, error=error.message),)
+
+    def anew(path: str) -> Request | None:
+        links = job.assets(service.send, address, result) if job.assets else ()
+        return next((asset.request for asset in links if asset.path == path), None)
+
+    parts = job.parts(address, reply.document) if job.parts else None
+    if not found and not parts:
+        return lost
+    place = export.folder(folder_of(wanted, job_id))
+    stored = tuple(_asset(service, place, number, asset, anew) for number, asset in enumerate(found, start=1))
+    return (*lost, *stored, *((walked(service, place, parts),) if parts else ()))
+
+
+def _asset(
+    service: Service, place: Path, number: int, asset: Asset, anew: Callable[[str], Request | None]
+) -> StoredAsset:
+    """Store one linked file; one that cannot be had is told of, and does not stop the others.
+
+    A link that is refused is resolved `anew` once.
+    """
+    try:
+        with export.spool(place) as spool:
+            reply = service.follow(asset.request, spool)
+            if refused_link(service, reply) and (fresh := anew(asset.path)):
+                reply = service.follow(fresh, spool)
+            checked(service, reply)
+            if reply.media_type == "text/html" and not asset.page:
+                raise BadReply("the link answers with a web page")
+            spool.seek(0)
+            name = f"{number:04d}{_SUFFIXES.get(reply.media_type, '.bin')}"
+            return _stored(place / name, asset.path, iter(partial(spool.read, 1024 * 1024), b""))
+    except JobfetchError as error:
+        if _ends_the_job(error):
+            raise
+        return StoredAsset(path=asset.path, file=None, bytes=None, sha256=None, error=error.message)
+
+
+def walked(service: Service, place: Path, parts: Parts) -> StoredAsset:
+    """Store what comes window by window, a line each; fewer than promised is told of."""
+    lines: list[bytes] = []
+    path, problem = f"links.{parts.name}", None
+    try:
+        for request in parts.requests:
+            document = checked(service, service.follow(request)).document
+            raw = next((raw for path in parts.paths if (raw := document.raw(path)) is not None), document.whole)
+            window = [compact(bytes(element)) + b"\n" for element in elements(raw)]
+            # a server that repeats itself, or never ends, is not walked for ever
+            repeated = bool(window) and window == lines[-len(window) :]
+            lines += [] if repeated else window
+            if not window or repeated or len(lines) > parts.count:
+                break
+    except JobfetchError as error:
+        if _ends_the_job(error):
+            raise
+        problem = error.message
+    if len(lines) != parts.count:
+        problem = f"{len(lines)} of {parts.count} {parts.name} came" + (f": {problem}" if problem else "")
+    return _stored(place / f"{parts.name}{PARTS_SUFFIX}", path, lines, problem)
+
+
+def _ends_the_job(error: JobfetchError) -> bool:
+    """Whether linked files must wait for another run: nothing of theirs is lost by coming back."""
+    return ends_the_run(error) or isinstance(error, StillRunning)
+
+
+def _stored(path: Path, link: str, chunks: Iterable[bytes], problem: str | None = None) -> StoredAsset:
+    digest = hashlib.sha256()
+    with export.replacing(path) as file:
+        for chunk in chunks:
+            digest.update(chunk)
+            file.write(chunk)
+        length = file.tell()
+    name = f"{path.parent.name}/{path.name}"
+    return StoredAsset(path=link, file=name, bytes=length, sha256=digest.hexdigest(), error=problem)
+
+
+def folder_of(wanted: Wanted, job_id: str) -> Path:
+    """Where one job's linked files go: beside its record."""
+    if wanted.output is None:
+        raise UsageError("--assets needs a place for the files", hint="name one with -o FILE or -o FOLDER/")
+    return (wanted.output if wanted.folder else wanted.output.parent) / f"{export.safe_name(job_id)}.assets"
+
+
+def with_failures(status: Status, stored: tuple[StoredAsset, ...]) -> Status:
+    """The status, partial where a linked file could not be had."""
+    lost = tuple(FailedItem(asset.path, asset.error) for asset in stored if asset.error)
+    if not lost or status.state not in {State.SUCCEEDED, State.PARTIAL}:
+        return status
+    return replace(status, state=State.PARTIAL, failed_items=(*status.failed_items, *lost))

@@ -1,0 +1,174 @@
+"""A provider with an address, what is wanted of it, and its replies told apart: its own, and those of foreign storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from jobfetch import export, poll
+from jobfetch.errors import (
+    BadReply,
+    ConfigError,
+    CredentialsError,
+    DiskError,
+    Forbidden,
+    Interrupted,
+    JobfetchError,
+    ReaderGone,
+    StillRunning,
+    Terminated,
+    Unavailable,
+    UsageError,
+)
+from jobfetch.model import (
+    Deadline,
+    Format,
+    Json,
+    Reply,
+    Request,
+    Status,
+    origin,
+    safe_url,
+)
+from jobfetch.spec import PLAIN_ERRORS, Address, Provider, Schedule, look
+
+
+class Sender(Protocol):
+    """Sends a request with credentials for their own origin; a good body goes into `sink` where one is given."""
+
+    def __call__(self, request: Request, *, sink: BinaryIO | None = None) -> Reply:
+        """The reply, after the retries that it deserved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A provider with an address, and the way to ask it."""
+
+    provider: Provider
+    address: Address
+    send: Sender
+    now: Callable[[], datetime]
+    #: takes secrets out of a JSON value that goes into a file
+    scrub: Callable[[Json], Json] = lambda value: value
+
+    def at(self, job_id: str) -> Address:
+        """The address of one job."""
+        return Address(base_url=self.address.base_url, params=self.address.params, job_id=job_id)
+
+    def look(self, job_id: str) -> Status:
+        """Ask once about one job."""
+        return look(self.provider, self.send, self.at(job_id), self.now)
+
+    def looker(self, job_id: str) -> Callable[[], Status]:
+        """Asks about one job again and again; each look sends back what the last reply asked to be sent back."""
+        echo: dict[str, str] = {}
+
+        def again() -> Status:
+            status = look(self.provider, self.send, self.at(job_id), self.now, echo)
+            headers = status.reply.headers
+            told = {name: headers[name] for name in self.provider.job.echo if name in headers}
+            echo.update({name: value for name, value in told.items() if value.isascii() and value.isprintable()})
+            return status
+
+        return again
+
+    def follow(self, request: Request, sink: BinaryIO | None = None) -> Reply:
+        """Ask for what a result links to; a secure service's link to an insecure address is not followed."""
+        if self.address.base_url.startswith("https:") and not request.url.lower().startswith("https:"):
+            raise BadReply(f"{safe_url(request.url)} is a link from https to plain http; not followed")
+        return self.send(request, sink=sink)
+
+    def foreign(self, reply: Reply) -> bool:
+        """Whether somebody else than the service itself answered: storage at the end of a link."""
+        return origin(reply.url) != origin(self.address.base_url)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """How long and how patiently to wait."""
+
+    deadline: Deadline
+    wait: bool
+    schedule: Schedule
+    watcher: poll.Watcher
+    sleep: Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to become of the results: `output` None is standard output."""
+
+    format: Format
+    output: Path | None = None
+    folder: bool = False
+    assets: bool = False
+    rows: str | None = None
+    reproducible: bool = False
+    allow_partial: bool = False
+    query: Callable[[bytes], bytes] | None = None
+
+    def path(self, job_id: str) -> Path | None:
+        """Where one job's file goes; None for standard output."""
+        if self.output is None or not self.folder:
+            return self.output
+        return self.output / f"{export.safe_name(job_id)}.json"
+
+    @property
+    def table(self) -> Path | None:
+        """Where the table of all jobs goes; None for standard output."""
+        return self.output / f"rows.{self.format}" if self.output and self.folder else self.output
+
+
+#: Bytes of a stored result that are worth a second look: a refusal is short.
+SMALL = 1024 * 1024
+
+#: Errors that end the whole run, since no other job would fare better.
+_RUN_ERRORS = (CredentialsError, ConfigError, DiskError, UsageError, Interrupted, Terminated, ReaderGone)
+
+
+def ends_the_run(error: JobfetchError) -> bool:
+    """Whether an error ends the whole run, and not only the job that met it."""
+    return isinstance(error, _RUN_ERRORS) and not isinstance(error, Forbidden)
+
+
+# --- the result ---
+
+
+def resolved(service: Service, job_id: str, status: Status, sink: BinaryIO | None) -> Reply:
+    """The reply to the result request; a link that is refused is resolved anew once, from the job itself."""
+    request = status.result
+    for _ in range(2):
+        if request is None:
+            break
+        reply = service.follow(request, sink)
+        if not refused_link(service, reply):
+            return checked(service, reply)
+        request = service.look(job_id).result
+    if request is None:
+        raise StillRunning(
+            f"job {job_id} has taken its result back: it is being worked on again", hint="run the same line again later"
+        )
+    raise Unavailable(
+        f"the link to the result of job {job_id} is refused, also after it was resolved anew",
+        hint="run the same line again later",
+    )
+
+
+def refused_link(service: Service, reply: Reply) -> bool:
+    """Whether storage refuses a link, so that it is worth resolving anew."""
+    # only storage at the end of a link refuses like this: a signature that has run out, or is not there yet
+    return service.foreign(reply) and 400 <= reply.status < 500  # noqa: PLR2004 - the meaning of 4xx
+
+
+def checked(service: Service, reply: Reply) -> Reply:
+    """The reply itself when it is good; by the service's rules where it is its own, else by its status."""
+    if not service.foreign(reply):
+        return service.provider.errors.check(reply, service.now())
+    try:
+        return PLAIN_ERRORS.check(reply, service.now())
+    except CredentialsError as error:
+        # no credential of ours was there: its owner refuses the link, and nothing follows for other jobs
+        raise BadReply(error.message.replace("the credentials", "the link"), code=error.code) from None
