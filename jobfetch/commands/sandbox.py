@@ -61,7 +61,7 @@ def run_in(command: list[str], pace: float, common: Common) -> int:
         report.stdout_is_data = True
         with _sandbox(0, 0, pace) as box, tempfile.TemporaryDirectory() as home:
             try:
-                code = subprocess.run(command, env=apart(box.environment(), Path(home)), check=False).returncode  # noqa: S603
+                code = subprocess.run(command, env=apart(box.environment(), Path(home)), check=False).returncode  # noqa: S603 - what the user typed
             except OSError as error:
                 raise UsageError(f"{command[0]} cannot be run: {error.strerror}") from None
             ui.detail(f"the sandbox was asked {len(box.asked())} times")
