@@ -185,7 +185,7 @@ def _add_get(group: typer.Typer, provider: Provider) -> None:
             provider.name, values["job_ids"], _common(context, values), network, output, wait=values["wait"]
         )
 
-    purpose = f"Fetch what jobs of {provider.title} made, and wait for it if asked to."
+    purpose = f"{provider.title}: fetch the results of jobs, and wait for them if asked to."
     _declare(group, provider.name, work, {**_ids(provider), **_GET, **settings, **_NETWORK}, purpose)
 
 
@@ -197,7 +197,7 @@ def _add_status(group: typer.Typer, provider: Provider) -> None:
 
         return jobs.status(provider.name, values["job_ids"], _common(context, values), _network(values, settings))
 
-    purpose = f"Ask {provider.title} for the state of jobs; nothing is fetched."
+    purpose = f"{provider.title}: ask for the state of jobs; nothing is fetched."
     _declare(group, provider.name, work, {**_ids(provider), **settings, **_NETWORK}, purpose)
 
 
@@ -296,13 +296,16 @@ def _usage(arguments: list[str], error: Any) -> int:
     message = error.format_message()
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "jobfetch"
-    if not message:  # a group without a command: its help has been shown
-        return int(Exit.USAGE)
     from jobfetch.commands.report import Common, run
 
     as_json = "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
 
-    def refuse(*_: Any) -> None:
-        raise UsageError(message, hint=f"{path} --help")
+    # where only the command is missing, Typer's whole answer is the help of the group
+    wants_command = message.startswith("Usage:")
+
+    def refuse(ui: Any, _: Any) -> None:
+        if wants_command and not as_json:
+            ui.block(message)
+        raise UsageError("which command?" if wants_command else message, hint=f"{path} --help")
 
     return run(Common(json=as_json), refuse)

@@ -192,3 +192,10 @@ def test_help_is_data(bare: Program, line: tuple[str, ...]) -> None:
     run = bare(*line)
     assert (run.code, run.err) == (0, b"")
     assert b"Usage: jobfetch" in run.out
+
+
+@pytest.mark.parametrize("words", [(), ("get",), ("providers",)])
+def test_without_a_command_the_help_is_shown_and_the_code_says_usage(bare: Program, words: tuple[str, ...]) -> None:
+    run = bare(*words)
+    assert (run.code, run.out) == (2, b"")
+    assert "Commands:\n" in run.said
