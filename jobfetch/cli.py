@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jobfetch import __version__
 from jobfetch.errors import Exit, UsageError
 from jobfetch.model import Format
 from jobfetch.providers import PROVIDERS
@@ -27,6 +28,14 @@ PLAIN: dict[str, Any] = {
 
 app = typer.Typer(**PLAIN, help="Wait for slow jobs at online services and fetch their results, whole or not at all.")
 
+
+def _version(asked: bool) -> None:  # noqa: FBT001 - Typer's own signature
+    if asked:
+        typer.echo(f"jobfetch {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one verdict object instead of prose.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No narration; errors are told all the same.")]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Tell of retries; twice: of every look.")]
@@ -97,6 +106,7 @@ _GET: dict[str, tuple[Any, Any]] = {
 @app.callback()
 def root(
     context: typer.Context,
+    version: Version = False,  # noqa: ARG001, FBT002 - its callback answers it; how Typer spells a flag
     json: Json = False,  # noqa: FBT002 - how Typer spells a flag
     quiet: Quiet = False,  # noqa: FBT002 - likewise
     verbose: Verbose = 0,

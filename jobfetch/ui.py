@@ -72,7 +72,7 @@ class Ui:
         self._secrets: set[str] = set()
         self._said: dict[str, tuple[object, float]] = {}
         self._told: set[str] = set()
-        self._waiting: dict[str, str] = {}
+        self._waiting: set[str] = set()
         self._fancy = not quiet and self._stream.isatty() and environ.get("TERM") != "dumb"
         self._spinner: Any = None
 
@@ -173,15 +173,15 @@ class Ui:
             self.note(text)
 
     def _spin(self, job_id: str, text: str | None) -> None:
-        self._waiting.pop(job_id, None)
-        if text is not None:
-            self._waiting[job_id] = text
-        if not self._fancy:
-            return
-        if not self._waiting:
+        if text is None:
+            # its record may go to the same terminal now; the next look brings the spinner back
+            self._waiting.discard(job_id)
             self.stop()
             return
-        line = self.safe(text or next(iter(self._waiting.values())))
+        self._waiting.add(job_id)
+        if not self._fancy:
+            return
+        line = self.safe(text)
         shown = line if len(self._waiting) == 1 else f"{len(self._waiting)} jobs waited for; {line}"
         if self._spinner is None:
             from rich.console import Console  # noqa: PLC0415 - 30 ms that only a terminal needs

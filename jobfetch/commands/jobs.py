@@ -185,6 +185,8 @@ def _connected(
         ca_bundle=network.ca_bundle,
         parse_limit=limits.size(network.parse_limit) if network.parse_limit else PARSE_LIMIT,
     )
+    # as it will be connected to: what is compared with it later has been through the same
+    params["base_url"] = wire.address(params["base_url"])
     transport = Transport(
         wire,
         deadline=deadline,

@@ -112,15 +112,15 @@ def _alive(pid: int) -> bool:
 
 
 def _sync_folder(path: Path) -> None:
-    # a rename is safe only once the folder is; file systems that cannot sync a folder say EINVAL
+    # a rename is safe only once the folder is; where a folder cannot be opened or synced, the file is there all the same
     if not hasattr(os, "O_DIRECTORY"):
         return
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager

@@ -158,6 +158,13 @@ def test_a_folder_that_may_not_be_written_is_a_disk_error(jobfetch: Program, out
     assert str(file) in run.verdict["error"]["message"]
 
 
+def test_a_folder_that_may_be_written_and_not_read_gets_the_file(jobfetch: Program, out: Path) -> None:
+    out.chmod(0o333)
+    run = jobfetch("get", "cognite", "200", "-o", out / "record.json", prefix=(sys.executable, "-c", MORTAL))
+    out.chmod(0o755)
+    assert (run.code, list(tree(out))) == (0, ["record.json"])
+
+
 @pytest.mark.parametrize("place", ["/proc/record.json", "/proc/folder/"])
 def test_a_place_where_nothing_can_be_made_is_a_disk_error(jobfetch: Program, place: str) -> None:
     assert jobfetch("get", "cognite", "200", "-o", place).code == 12
