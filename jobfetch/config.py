@@ -34,6 +34,8 @@ class Defaults(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
 
     timeout: str | int | float | None = None
+    workers: int | None = None
+    rate: str | None = None
     format: str | None = None
     output: str | None = None
 
@@ -77,13 +79,13 @@ class File:
 
     def check(self, providers: Mapping[str, Provider]) -> None:
         """Refuse keys that nobody reads: a mistyped one would be ignored in silence otherwise."""
-        tops = ["default_profile", "defaults", *providers]
+        tops = ["default_provider", "default_profile", "defaults", *providers]
         for top, value in self.tables.items():
             if top not in tops:
                 raise self._no_such(top, tops)
             if top in providers:
                 self._check_provider(providers[top], value)
-            if top == "default_profile" and not isinstance(value, str):
+            if top in {"default_provider", "default_profile"} and not isinstance(value, str):
                 raise self._say(top, "must be text")
         _ = self.defaults
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from jobfetch import __version__, config, credentials, export, fetch, limits, records
+from jobfetch import __version__, config, credentials, disk, export, fetch, limits, records
 from jobfetch.commands.report import Common, Report, run
 from jobfetch.errors import ConfigError, CredentialsError, DiskError, JobfetchError, UsageError
 from jobfetch.model import Deadline, Format, Json, decode, encode
@@ -140,7 +140,7 @@ def _wanted(spec: Provider, output: Output, defaults: config.Defaults, *, many: 
     shape = Format(name)
     ends_as_folder = (said or "").endswith(("/", os.sep))
     folder = False
-    with export.explained(path or Path("-")):
+    with disk.explained(path or Path("-")):
         folder = path is not None and (path.is_dir() or ends_as_folder or (many and not shape.tabular))
         if folder and path and path.exists() and not path.is_dir():
             raise UsageError(f"-o {path} is a file, and several results need a folder")

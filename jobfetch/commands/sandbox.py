@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from jobfetch import export
+from jobfetch import disk, export
 from jobfetch.commands.report import Common, Report, run
 from jobfetch.demo import NEXT, SCENES
 from jobfetch.errors import MEANINGS, Exit, UsageError
@@ -99,7 +99,7 @@ def demo(output: str, common: Common) -> int:
     """Show real commands and their real output, against an embedded sandbox."""
 
     def work(ui: Ui, report: Report) -> None:
-        place = export.folder(Path(output))
+        place = disk.folder(Path(output))
         ids = {b.name: b.job_id for b in BEHAVIOURS if b.provider == "cognite"}
         with _sandbox(0, 0, 0.5) as box, tempfile.TemporaryDirectory() as home:
             environment = apart(box.environment(), Path(home))

@@ -1,6 +1,6 @@
-"""Puts bytes where they belong: files that appear whole or not at all, tables, standard output."""
+"""Puts results where they belong: tables, and standard output."""
 
-from jobfetch.export.files import explained, folder, replacing, safe_name, spool, to_stdout
+from jobfetch.export.stdout import to_stdout
 from jobfetch.export.tables import write_csv, write_ndjson
 
-__all__ = ["explained", "folder", "replacing", "safe_name", "spool", "to_stdout", "write_csv", "write_ndjson"]
+__all__ = ["to_stdout", "write_csv", "write_ndjson"]

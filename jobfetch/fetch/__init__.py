@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from jobfetch import export, flatten, poll, records
+from jobfetch import disk, export, flatten, poll, records
 from jobfetch.errors import Exit, JobFailed, JobfetchError, Partial, ResultGone
 from jobfetch.fetch import linked
 from jobfetch.fetch.service import SMALL, Service, Waiting, Wanted, checked, ends_the_run, resolved
@@ -72,7 +72,7 @@ def get(
     """
     run = _Run(service, wanted, {})
     if wanted.folder and wanted.output:
-        export.folder(wanted.output)
+        disk.folder(wanted.output)
     for job_id, ended in statuses(service, waiting, job_ids):
         if ended.error or not ended.status:
             yield _ended(job_id, ended.status.state if ended.status else _state_of(ended.error), ended.error)
@@ -196,10 +196,10 @@ def _stream(service: Service, job_id: str, status: Status, path: Path | None) ->
 def _opened(path: Path | None) -> Iterator[BinaryIO]:
     """A file to fill, which appears whole: at its path, or on standard output once nothing can fail any more."""
     if path is not None:
-        with export.replacing(path) as file:
+        with disk.replacing(path) as file:
             yield file
         return
-    with export.spool() as spool:
+    with disk.spool() as spool:
         yield spool
         export.to_stdout(spool)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from jobfetch import export
+from jobfetch import disk
 from jobfetch.errors import (
     BadReply,
     JobfetchError,
@@ -67,7 +67,7 @@ def assets(service: Service, wanted: Wanted, job_id: str, reply: Reply) -> tuple
     parts = job.parts(address, reply.document) if job.parts else None
     if not found and not parts:
         return lost
-    place = export.folder(folder_of(wanted, job_id))
+    place = disk.folder(folder_of(wanted, job_id))
     stored = tuple(_asset(service, place, number, asset, anew) for number, asset in enumerate(found, start=1))
     return (*lost, *stored, *((walked(service, place, parts),) if parts else ()))
 
@@ -80,7 +80,7 @@ def _asset(
     A link that is refused is resolved `anew` once.
     """
     try:
-        with export.spool(place) as spool:
+        with disk.spool(place) as spool:
             reply = service.follow(asset.request, spool)
             if refused_link(service, reply) and (fresh := anew(asset.path)):
                 reply = service.follow(fresh, spool)
@@ -126,7 +126,7 @@ def _ends_the_job(error: JobfetchError) -> bool:
 
 def _stored(path: Path, link: str, chunks: Iterable[bytes], problem: str | None = None) -> StoredAsset:
     digest = hashlib.sha256()
-    with export.replacing(path) as file:
+    with disk.replacing(path) as file:
         for chunk in chunks:
             digest.update(chunk)
             file.write(chunk)
@@ -139,7 +139,7 @@ def folder_of(wanted: Wanted, job_id: str) -> Path:
     """Where one job's linked files go: beside its record."""
     if wanted.output is None:
         raise UsageError("--assets needs a place for the files", hint="name one with -o FILE or -o FOLDER/")
-    return (wanted.output if wanted.folder else wanted.output.parent) / f"{export.safe_name(job_id)}.assets"
+    return (wanted.output if wanted.folder else wanted.output.parent) / f"{disk.safe_name(job_id)}.assets"
 
 
 def with_failures(status: Status, stored: tuple[StoredAsset, ...]) -> Status:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from jobfetch import export, poll
+from jobfetch import disk, poll
 from jobfetch.errors import (
     BadReply,
     ConfigError,
@@ -114,7 +114,7 @@ class Wanted:
         """Where one job's file goes; None for standard output."""
         if self.output is None or not self.folder:
             return self.output
-        return self.output / f"{export.safe_name(job_id)}.json"
+        return self.output / f"{disk.safe_name(job_id)}.json"
 
     @property
     def table(self) -> Path | None:

@@ -15,8 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobfetch import disk
+from jobfetch.disk import folder, replacing, safe_name
 from jobfetch.errors import DiskError, ReaderGone
-from jobfetch.export import files, folder, replacing, safe_name, to_stdout
+from jobfetch.export import to_stdout
 
 IDS = st.text(min_size=1, max_size=300) | st.sampled_from(
     ["a", "A", "con", "CON", "a.", "a ", "..", "a/b", "a_b", "é", "É"]
@@ -217,7 +219,7 @@ def test_the_longest_names_can_be_written(tmp_path: Path, name: str) -> None:
 
 def leftover(path: Path, pid: int) -> Path:
     """A temporary file of the same name, as a process with this id would have left it."""
-    left = path.parent / f"{files._prefix(path)}{pid}.0badcafe.part"
+    left = path.parent / f"{disk._prefix(path)}{pid}.0badcafe.part"
     left.touch()
     return left
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, names that no job id can misuse, and standard output that may go away."""
+"""Local files: they appear whole or not at all, under names that no job id can misuse, and under locks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import socket
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from jobfetch.errors import DiskError, ReaderGone
+from jobfetch.errors import DiskError, FolderLocked
 
 _PLAIN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,119}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]|manifest|rows|failures)(\..*)?")
@@ -38,18 +39,22 @@ def safe_name(job_id: str) -> str:
     return f"{plain or 'job'}~{digest}"
 
 
-def folder(path: Path) -> Path:
-    """The folder itself, made where it is missing."""
+def folder(path: Path, *, private: bool = False) -> Path:
+    """The folder itself, made where it is missing; a private one is for its owner alone from the start."""
     with explained(path):
+        if private and not path.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, exist_ok=True)
         path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `path` once it is whole and on disk; on any error nothing is left.
 
-    A device or a pipe gets the bytes once they are whole; a symbolic link is followed.
+    A device or a pipe gets the bytes once they are whole; a symbolic link is followed. A private file can be read by
+    its owner alone from its first byte on, whatever the mode of the one before it.
     """
     with explained(path):
         target = Path(os.path.realpath(path))
@@ -62,13 +67,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             return
         _sweep(target)
         temporary = target.parent / f"{_prefix(target)}{os.getpid()}.{secrets.token_hex(4)}.part"
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        descriptor = os.open(
+            temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600 if private else 0o666
+        )
         try:
             with os.fdopen(descriptor, "w+b") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            if target.exists():
+            if target.exists() and not private:
                 temporary.chmod(stat.S_IMODE(target.stat().st_mode))
             temporary.replace(target)
             _sync_folder(target.parent)
@@ -149,30 +156,98 @@ def disk_error(error: OSError, where: str) -> DiskError:
     )
 
 
-def to_stdout(data: bytes | BinaryIO) -> None:
-    """Write bytes, or a whole file from its start, to standard output, now.
+# --- locks ---
 
-    `ReaderGone` where nobody reads any more, `DiskError` where it is full.
+#: Seconds between two tries for a lock that somebody else holds.
+_LOCK_PAUSE = 0.02
+#: Locks that may be removed under our hands before somebody else is taken to hold it.
+_MOST_STALE_LOCKS = 100
+#: What file systems say that know no locks: there, one goes without.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+
+
+@contextmanager
+def locked(
+    path: Path,
+    patience: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[None]:
+    """Hold a lock file against every other process until the block is left; it is gone afterwards.
+
+    The system lets go of it when its process dies, so a dead one holds nothing.
+
+    Raises:
+        FolderLocked: somebody else still held it after `patience` seconds.
+        DiskError: the file cannot be made there.
+
     """
-    if not sys.stdout:
-        raise DiskError("standard output is closed", hint="redirect it, or name a file with -o")
+    ends = clock() + patience
+    with explained(path):
+        while (descriptor := _lock(path)) is None:
+            if clock() >= ends:
+                raise FolderLocked(
+                    f"{path.parent} is held by another run{_holder(path)}",
+                    hint="run the same line again once it is over",
+                )
+            sleep(min(_LOCK_PAUSE, max(0.0, ends - clock())))
     try:
-        if isinstance(data, bytes):
-            sys.stdout.buffer.write(data)
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # an open file cannot be removed everywhere
+            path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _lock(path: Path) -> int | None:
+    """The descriptor of the locked file; None where somebody else has it."""
+    for _ in range(_MOST_STALE_LOCKS):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            held = not _try_lock(descriptor)
+            if not held and _same_file(descriptor, path):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode())
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        if held:
+            return None
+        # whoever held it has removed it since it was opened here: a lock on a file that is gone keeps nobody out
+    return None
+
+
+def _same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt  # noqa: PLC0415 - there only
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
-            data.seek(0)
-            shutil.copyfileobj(data, sys.stdout.buffer, CHUNK)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        _mute_stdout()
-        raise ReaderGone("the reader of standard output went away") from None
+            import fcntl  # noqa: PLC0415 - not there on every platform
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        _mute_stdout()
-        raise disk_error(error, "standard output") from None
+        if error.errno in {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}:
+            return False
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
 
 
-def _mute_stdout() -> None:
-    # what is left in the buffer would raise again when Python ends
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+def _holder(path: Path) -> str:
+    try:
+        process, host = path.read_text(encoding="utf-8").split()
+    except (OSError, ValueError):
+        return ""
+    return f" (process {process} on {host})"
