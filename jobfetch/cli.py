@@ -169,10 +169,10 @@ def _ids(provider: Provider) -> dict[str, tuple[Any, Any]]:
 
 
 def _network(values: dict[str, Any], settings: dict[str, Any]) -> Any:
-    from jobfetch.commands import jobs
+    from jobfetch.commands.account import Network
 
     options = {name: values[name] for name in settings}
-    return jobs.Network(options=options, interval=values.get("interval"), **{name: values[name] for name in _NETWORK})
+    return Network(options=options, interval=values.get("interval"), **{name: values[name] for name in _NETWORK})
 
 
 def _add_get(group: typer.Typer, provider: Provider) -> None:

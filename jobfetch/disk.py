@@ -49,6 +49,11 @@ def folder(path: Path, *, private: bool = False) -> Path:
     return path
 
 
+def has_modes() -> bool:
+    """Whether this system has modes that keep others out of a file."""
+    return os.name == "posix"
+
+
 @contextmanager
 def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `path` once it is whole and on disk; on any error nothing is left.

@@ -64,6 +64,8 @@ class Param:
     default: str | None = None
     choices: tuple[str, ...] = ()
     required: bool = False
+    #: reads the value; `UsageError` where it cannot be one
+    check: Callable[[str], object] | None = None
 
     @property
     def option(self) -> str:
@@ -102,12 +104,21 @@ class Login:
     token_url: str
 
 
+Scheme = HeaderKey | ClientCredentials | Login
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Auth:
-    """The secrets a service takes, and how they sign: the first scheme whose secret is there is used."""
+    """The secrets a service takes, and how they sign: the first scheme whose secret is there is used.
+
+    `check` is the path of a cheap request that only a good credential gets an answer to, `objection` what that answer
+    says against the settings all the same; None where the service has no such request.
+    """
 
     secrets: tuple[Param, ...]
-    schemes: tuple[HeaderKey | ClientCredentials | Login, ...]
+    schemes: tuple[Scheme, ...]
+    check: str | None = None
+    objection: Callable[[Reply, Mapping[str, str]], str | None] | None = None
 
 
 # --- errors ---
@@ -420,10 +431,16 @@ class Provider:
     base_url: Callable[[Mapping[str, str]], str | None]
     #: the vendor's own variables for the base URL
     base_url_env: Mapping[str, str] = field(default_factory=dict)
+    #: the setting that the default base URL is made from, where it is made from one
+    base_url_from: str | None = None
     #: how long the service keeps results, and what else is worth knowing before using it
     retention: str | None = None
     limits: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def variable(self, name: str) -> str:
+        """The environment variable for a setting or secret, for example `JOBFETCH_COGNITE_PROJECT`."""
+        return f"JOBFETCH_{self.name}_{name}".upper()
 
 
 def check_job_id(provider: Provider, job_id: str) -> str:
@@ -508,11 +525,13 @@ def needed(params: Mapping[str, str], name: str, provider: str, *, why: str = ""
     """A setting that must be there; `ConfigError` with every way to give it otherwise."""
     if params.get(name):
         return params[name]
+    raise ConfigError(f"{provider} needs {name}{why}", hint=setting_hint(provider, name))
+
+
+def setting_hint(provider: str, name: str) -> str:
+    """Every way to give a setting."""
     variable = f"JOBFETCH_{provider}_{name}".upper()
-    raise ConfigError(
-        f"{provider} needs {name}{why}",
-        hint=f"give --{name.replace('_', '-')}, set {variable}, or put `{name} = ...` under [{provider}] in config.toml",
-    )
+    return f"jobfetch config set {provider}.{name} VALUE (or --{name.replace('_', '-')}, or {variable})"
 
 
 def links(raw: bytes, keys: frozenset[str], path: str = "") -> Iterator[tuple[str, str]]:

@@ -40,6 +40,16 @@ def _default_scopes(params: Mapping[str, str]) -> str | None:
     return f"{base.scheme}://{base.netloc}/.default"
 
 
+def _not_among_projects(reply: Reply, params: Mapping[str, str]) -> str | None:
+    """A token is good for some projects; the service lists them."""
+    seen = [text_of(project.get("projectUrlName")) for project in _objects(reply.document.get("projects"))]
+    if not seen or params.get("project") in seen:
+        return None
+    return (
+        f"the credential does not reach project {params.get('project')!r}; it reaches {', '.join(filter(None, seen))}"
+    )
+
+
 def _headers(params: Mapping[str, str]) -> Mapping[str, str]:
     # x-cdp-app is how a client names itself to the service
     version = params.get("cdf_version")
@@ -98,6 +108,7 @@ PROVIDER = Provider(
     title="Cognite Data Fusion, vision extract",
     docs="https://docs.cognite.com/20230101/vision/retrieve-results-from-a-feature-extraction-job-on-images",
     base_url=_base_url,
+    base_url_from="cluster",
     base_url_env={"CDF_URL": "{}", "COGNITE_BASE_URL": "{}"},
     settings=(
         Param(name="project", help="CDF project", env={"CDF_PROJECT": "{}", "COGNITE_PROJECT": "{}"}, required=True),
@@ -148,6 +159,8 @@ PROVIDER = Provider(
                 default_scopes=_default_scopes,
             ),
         ),
+        check="/api/v1/token/inspect",
+        objection=_not_among_projects,
     ),
     errors=ErrorRules(
         code=("error.code",),

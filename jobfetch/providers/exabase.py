@@ -102,6 +102,7 @@ PROVIDER = Provider(
     auth=Auth(
         secrets=(Param(name="api_key", help="API key", env={"EXABASE_API_KEY": "{}"}),),
         schemes=(HeaderKey(secret="api_key", header="X-Api-Key"),),
+        check="/v2/extract?limit=1",
     ),
     errors=ErrorRules(
         code=("error.code", "code"),

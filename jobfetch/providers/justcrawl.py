@@ -105,6 +105,7 @@ PROVIDER = Provider(
     auth=Auth(
         secrets=(Param(name="api_key", help="API key (sr_live_...)", env={"JUSTCRAWL_API_KEY": "{}"}),),
         schemes=(HeaderKey(secret="api_key", header="Authorization", prefix="Bearer "),),
+        check="/api/v1/jobs?pageSize=1",
     ),
     errors=ErrorRules(
         # a quota error has its code where others have their words

@@ -73,6 +73,7 @@ PROVIDER = Provider(
     auth=Auth(
         secrets=(Param(name="api_key", help="API key (Settings, API Keys)", env={"PLAYMENT_API_KEY": "{}"}),),
         schemes=(HeaderKey(secret="api_key", header="x-api-key"),),
+        check="/v1/projects/{project}/details",
     ),
     errors=ErrorRules(
         code=("error.code",),

@@ -1,0 +1,71 @@
+"""Where configuration and state lie, and what is found at such a place; it reads and writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from jobfetch.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One setting or secret: its text, where it came from in words, and how far up the order that place stands.
+
+    Rank 0 is the first place of all.
+    """
+
+    text: str
+    origin: str
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One table of config.toml that may say something about a provider: a profile's, or the provider's own (None)."""
+
+    profile: str | None
+    table: Mapping[str, Any]
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The tables that hold for a run: the explicit profile's comes before the environment, the others after it."""
+
+    explicit: Level | None
+    others: tuple[Level, ...]
+
+    @property
+    def profile(self) -> str | None:
+        """The name of the profile in force."""
+        nearest = self.explicit or self.others[0]
+        return nearest.profile
+
+
+def config_folder(environ: Mapping[str, str]) -> Path:
+    """Where config.toml and credentials.toml lie; not absolute where no home is known."""
+    return _folder(environ.get("JOBFETCH_CONFIG_DIR"), platformdirs.user_config_path("jobfetch"))
+
+
+def state_folder(environ: Mapping[str, str]) -> Path:
+    """Where tokens are kept between runs; not absolute where no home is known."""
+    return _folder(environ.get("JOBFETCH_STATE_DIR"), platformdirs.user_state_path("jobfetch"))
+
+
+def _folder(said: str | None, usual: Path) -> Path:
+    return Path(said).absolute() if said else usual
+
+
+def writable(folder: Path, variable: str) -> Path:
+    """The folder itself; `ConfigError` with the variable to set where none is known."""
+    if not folder.is_absolute():
+        raise ConfigError(
+            "there is no place for this: HOME is not set, and this user has no home",
+            hint=f"set {variable} to a folder of your own",
+        )
+    return folder
