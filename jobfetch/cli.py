@@ -66,6 +66,9 @@ _NETWORK: dict[str, tuple[Any, Any]] = {
     ),
 }
 
+#: Options of the commands that ask a service about a credential only.
+_ASKING = {name: _NETWORK[name] for name in ("profile", "timeout", "retries", "ca_bundle")}
+
 _GET: dict[str, tuple[Any, Any]] = {
     "wait": (Annotated[bool, typer.Option("--wait", "-w", help="Wait until the jobs have ended.")], False),
     "interval": (
@@ -150,11 +153,13 @@ def _declare(
     group.command(name)(command)
 
 
-def _settings(provider: Provider) -> dict[str, tuple[Any, Any]]:
+def _settings(provider: Provider, *, files: bool = True) -> dict[str, tuple[Any, Any]]:
+    """Options for the settings of a provider, and for the files that its secrets may be in."""
     helps = {
         "base_url": "Address in front of the documented paths.",
         "states": "What the service's words mean where its documents are silent: rejected=failed, ...",
         **{param.name: param.help for param in provider.settings},
+        **{f"{secret.name}_file": f"File that holds the {secret.name}." for secret in provider.auth.secrets if files},
     }
     panel = f"Settings of {provider.name}"
     return {
@@ -172,7 +177,9 @@ def _network(values: dict[str, Any], settings: dict[str, Any]) -> Any:
     from jobfetch.commands.account import Network
 
     options = {name: values[name] for name in settings}
-    return Network(options=options, interval=values.get("interval"), **{name: values[name] for name in _NETWORK})
+    return Network(
+        options=options, interval=values.get("interval"), **{name: values[name] for name in _NETWORK if name in values}
+    )
 
 
 def _add_get(group: typer.Typer, provider: Provider) -> None:
@@ -223,6 +230,37 @@ for _provider in PROVIDERS.values():
     _add_get(_get, _provider)
     _add_status(_status, _provider)
 
+auth = _group("auth", "Give a secret once, see where each comes from, take it back.")
+_login = typer.Typer(**PLAIN, help="Give a secret: typed without an echo, or piped in; it is tried before it is kept.")
+auth.add_typer(_login, name="login")
+
+
+def _add_login(provider: Provider) -> None:
+    settings = _settings(provider, files=False)
+    secrets = ", ".join(secret.name for secret in provider.auth.secrets)
+    more = {
+        "secret": (Annotated[str | None, typer.Option(metavar="NAME", help=f"Which secret to give: {secrets}.")], None),
+        "check": (Annotated[bool, typer.Option("--check/--no-check", help="Try it at the service first.")], True),
+    }
+
+    def work(context: typer.Context, values: dict[str, Any]) -> int:
+        from jobfetch.commands import login
+
+        network = _network(values, settings)
+        return login.login(
+            provider.name, _common(context, values), network, secret=values["secret"], check=values["check"]
+        )
+
+    purpose = f"{provider.title}: keep a credential, and the settings given with it."
+    _declare(
+        _login, provider.name, work, {**more, **settings, **_ASKING, "secret_stdin": _NETWORK["secret_stdin"]}, purpose
+    )
+
+
+for _provider in PROVIDERS.values():
+    _add_login(_provider)
+
+config = _group("config", "Settings: what is set, where it comes from, and changing it.")
 providers = _group("providers", "What the providers are, and what they take.")
 sandbox = _group("sandbox", "A server on this machine that plays the services, to rehearse with.")
 
@@ -236,11 +274,71 @@ def _add(group: typer.Typer, name: str, work: str, params: dict[str, tuple[Any, 
     def run(context: typer.Context, values: dict[str, Any]) -> int:
         module, _, name = work.partition(".")
         function: Callable[..., int] = getattr(import_module(f"jobfetch.commands.{module}"), name)
-        return function(common=_common(context, values), **{key: values[key] for key in params})
+        taken = {key: values[key] for key in params}
+        if set(_ASKING) <= set(params):
+            from jobfetch.commands.account import Network
+
+            taken["network"] = Network(options={}, **{key: taken.pop(key) for key in _ASKING})
+        return function(common=_common(context, values), **taken)
 
     _declare(group, name, run, params, purpose)
 
 
+_NAME = {"provider": (Annotated[str, typer.Argument(metavar="PROVIDER", help="Its name.")], inspect.Parameter.empty)}
+_ANY = {
+    "provider": (Annotated[str | None, typer.Argument(metavar="[PROVIDER]", help="All, unless one is named.")], None)
+}
+_PROFILE = {"profile": _NETWORK["profile"]}
+_KEY = {
+    "key": (
+        Annotated[
+            str, typer.Argument(help="For example cognite.project, defaults.timeout, playment.profiles.work.project.")
+        ],
+        inspect.Parameter.empty,
+    )
+}
+
+_add(auth, "logout", "auth.logout", {**_NAME, **_PROFILE}, "Forget a provider's secrets and tokens, or one profile's.")
+_add(
+    auth,
+    "status",
+    "auth.status",
+    {
+        **_ANY,
+        "check": (
+            Annotated[bool, typer.Option("--check", help="Ask each service whether it takes the credential.")],
+            False,
+        ),
+        **_ASKING,
+    },
+    "Tell which credential is there, where it comes from, and until when it is good.",
+)
+_add(config, "path", "settings.path", {}, "Print where config.toml lies.")
+_add(config, "show", "settings.show", {**_ANY, **_PROFILE}, "Show every setting, and where its value comes from.")
+_add(
+    config,
+    "set",
+    "settings.put",
+    {
+        **_KEY,
+        "words": (
+            Annotated[
+                list[str], typer.Argument(metavar="VALUE...", help="The value; for a command, all its words after --.")
+            ],
+            inspect.Parameter.empty,
+        ),
+    },
+    "Set a key of config.toml; comments stay.",
+)
+_add(config, "unset", "settings.remove", _KEY, "Take a key, or a whole table, out of config.toml.")
+_add(config, "init", "settings.init", {}, "Write config.toml with every setting in it commented out.")
+_add(
+    app,
+    "doctor",
+    "doctor.doctor",
+    {**_ANY, **_ASKING},
+    "Look at files, settings, secrets and the way to each service; every finding names what mends it.",
+)
 _add(providers, "list", "providers.list_all", {}, "List the providers.")
 _add(
     providers,

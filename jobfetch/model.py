@@ -407,7 +407,8 @@ def _in_zone(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _http_date(text: str) -> datetime | None:
+def http_date(text: str) -> datetime | None:
+    """A date as HTTP headers write it; None where it cannot be read."""
     try:
         return _in_zone(parsedate_to_datetime(text))
     except (TypeError, ValueError, OverflowError):
@@ -419,9 +420,9 @@ def retry_after(reply: Reply, now: datetime) -> float | None:
     asked = reply.headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", asked):
         return hint(float(asked))
-    until = _http_date(asked)
+    until = http_date(asked)
     # against the server's own clock where it tells it: ours may be wrong by hours
-    return hint((until - (_http_date(reply.headers.get("date", "")) or now)).total_seconds()) if until else None
+    return hint((until - (http_date(reply.headers.get("date", "")) or now)).total_seconds()) if until else None
 
 
 def come_back(reply: Reply, now: datetime) -> datetime | None:

@@ -165,7 +165,7 @@ _SHAPES: dict[Kind, tuple[type[JobfetchError], str, str]] = {
     Kind.CREDENTIALS: (
         CredentialsError,
         "refused the credentials",
-        "check them: `jobfetch providers show NAME` tells every place they may come from",
+        "`jobfetch auth status` tells where they come from, `jobfetch auth login PROVIDER` gives new ones",
     ),
     Kind.FORBIDDEN: (Forbidden, "refused permission", "ask for access, or check the project"),
     Kind.NOT_FOUND: (NotFound, "does not know this", "check the job id, the project and base_url"),
@@ -466,7 +466,7 @@ def look(
         if job.probe:
             return job.probe(send, address, now())
         path = job.kinds.get(address.params.get("kind", ""), job.path)
-        headers = {**(job.headers(address.params) if job.headers else {}), **(echo or {})}
+        headers = {**job_headers(provider, address), **(echo or {})}
         reply = provider.errors.check(send(Request(url=address.url(path), headers=headers)), now())
         return read_status(provider, address, reply, now())
     except NotJson as error:
@@ -474,6 +474,11 @@ def look(
         if documented and not address.base_url.startswith(documented):
             error.hint = f"wrong host? the documented address of {provider.name} is {documented}"
         raise
+
+
+def job_headers(provider: Provider, address: Address) -> Mapping[str, str]:
+    """The headers that a provider's requests carry beside the credential."""
+    return provider.job.headers(address.params) if provider.job.headers else {}
 
 
 def read_status(provider: Provider, address: Address, reply: Reply, now: datetime) -> Status:

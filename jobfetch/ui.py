@@ -6,16 +6,18 @@ Standard output is data and none of this module's business. Only here is rich kn
 from __future__ import annotations
 
 import base64
+import getpass
 import io
 import json
 import re
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
 
-from jobfetch.errors import Exit, JobfetchError
+from jobfetch.errors import CredentialsError, Exit, JobfetchError
 from jobfetch.model import Json, Status
 
 #: Seconds between two signs of life while nothing changes.
@@ -130,6 +132,28 @@ class Ui:
         """Several lines at once, as a traceback needs them."""
         for line in text.rstrip().splitlines():
             self._line(line)
+
+    # --- what a person is asked ---
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether a person sits at this terminal."""
+        return bool(sys.stdin) and sys.stdin.isatty() and self._stream.isatty()
+
+    def ask(self, text: str, *, hidden: bool = False) -> str:
+        """What the person types, without blanks around it; a hidden answer does not appear on the terminal."""
+        prompt = f"{self.safe(text)}: "
+        try:
+            if hidden:
+                with warnings.catch_warnings():
+                    # a terminal that cannot hide what is typed must not show a secret
+                    warnings.simplefilter("error", getpass.GetPassWarning)
+                    return getpass.getpass(prompt).strip()
+            self._stream.write(prompt)
+            self._stream.flush()
+            return sys.stdin.readline().strip()
+        except (EOFError, getpass.GetPassWarning):
+            raise CredentialsError("this terminal gives no hidden answer", hint="pipe it to --secret-stdin") from None
 
     # --- what the poller tells ---
 

@@ -15,10 +15,11 @@ from typing import Any
 from jobfetch import __version__, config, credentials, fetch, limits
 from jobfetch.commands.report import Report
 from jobfetch.errors import ConfigError, CredentialsError, UsageError
-from jobfetch.model import Deadline
+from jobfetch.fetch.service import Sender
+from jobfetch.model import Deadline, Reply, Request
 from jobfetch.places import Value, state_folder
 from jobfetch.providers import PROVIDERS
-from jobfetch.spec import Address, ClientCredentials, Provider, Schedule, setting_hint
+from jobfetch.spec import Address, ClientCredentials, Provider, Schedule, job_headers, setting_hint
 from jobfetch.transport import PARSE_LIMIT, Transport, Wire
 from jobfetch.ui import Ui
 
@@ -64,6 +65,11 @@ class Account:
     #: reads credentials.toml, once
     stored: Stored
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """Every setting that has a value."""
+        return {name: value.text for name, value in self.values.items()}
+
     def text(self, name: str) -> str | None:
         """A setting's value, None where nobody said anything."""
         value = self.values.get(name)
@@ -77,17 +83,26 @@ def settings_file() -> config.File:
     return file
 
 
-def account_of(name: str, report: Report, network: Network) -> Account:
-    """The account that a command line asks for, with every setting that has a value."""
+def account_of(
+    name: str, report: Report, network: Network, *, new_profile: bool = False, whole: bool = True
+) -> Account:
+    """The account that a command line asks for, with every setting that has a value.
+
+    `new_profile` lets a profile be named that nobody has yet; without `whole`, settings may be missing or wrong.
+    """
     refuse_empty(network)
     provider = PROVIDERS[name]
     report.provider = name
     file = settings_file()
     stored = cache(partial(credentials.store.read, os.environ, PROVIDERS))
-    check_profile(provider, file, network.profile, stored)
-    values = config.resolve(provider, network.options, file, os.environ, network.profile)
+    if not new_profile:
+        check_profile(provider, file, network.profile, stored)
+    if whole:
+        values = config.resolve(provider, network.options, file, os.environ, network.profile)
+    else:
+        values = config.found(provider, network.options, file, os.environ, network.profile)
     for param in provider.settings:
-        if param.required and param.name not in values:
+        if whole and param.required and param.name not in values:
             raise ConfigError(f"{name} needs {param.name} ({param.help})", hint=setting_hint(name, param.name))
     levels = config.levels(provider, file, os.environ, network.profile)
     return Account(provider=provider, file=file, values=values, levels=levels, stored=stored)
@@ -101,8 +116,10 @@ def check_profile(provider: Provider, file: config.File, profile: str | None, st
         config.profile_named(PROVIDERS, provider, file, environ=os.environ, profile=profile, stored=named)
 
 
-def asked_of(account: Account, network: Network, ui: Ui, deadline: Deadline) -> credentials.Asked:
-    """Where to look for the account's secrets."""
+def asked_of(
+    account: Account, network: Network, ui: Ui, deadline: Deadline, *, checking: bool = False
+) -> credentials.Asked:
+    """Where to look for the account's secrets; `checking` wants to know whether they are good still."""
 
     def patience() -> float:
         return min(MOST_PATIENCE, deadline.left())
@@ -111,9 +128,12 @@ def asked_of(account: Account, network: Network, ui: Ui, deadline: Deadline) -> 
         environ=os.environ,
         levels=account.levels,
         stored=lambda: account.stored().get(account.provider.name, {}),
-        cache=credentials.Cache(state_folder(os.environ), patience=patience),
+        # where the service has no request to check with, only a new token tells
+        cache=credentials.Cache(
+            state_folder(os.environ), patience=patience, anew=checking and account.provider.auth.check is None
+        ),
         options=network.options,
-        piped=piped(account) if network.secret_stdin else None,
+        piped=piped(account, expected(account)) if network.secret_stdin else None,
         keyring=account.file.text("credential_store") == "keyring",
         tell=ui.note,
         learn=ui.learn,
@@ -121,20 +141,23 @@ def asked_of(account: Account, network: Network, ui: Ui, deadline: Deadline) -> 
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """An open line to a service: how to send with the account's credential, and what signs it."""
+
+    address: Address
+    send: Sender
+    signer: credentials.Signer
+    deadline: Deadline
+
+
 @contextlib.contextmanager
-def connected(
-    account: Account,
-    network: Network,
-    ui: Ui,
-    started: float,
-    *,
-    wait: bool,
-    asked: credentials.Asked | None = None,
-) -> Iterator[tuple[fetch.Service, fetch.Waiting]]:
-    """The service with its settings, credentials and connections, and how long to wait for it."""
+def opened(
+    account: Account, network: Network, ui: Ui, deadline: Deadline, asked: credentials.Asked | None = None
+) -> Iterator[Line]:
+    """A line to the service, closed when the block is left; nothing has been sent on it."""
     spec = account.provider
-    params = {name: value.text for name, value in account.values.items()}
-    deadline = Deadline(started + _allowed(account, network, wait=wait), time.monotonic)
+    params = account.texts
     asked = asked or asked_of(account, network, ui, deadline)
     credential = credentials.find(spec, asked)
     wire = Wire(
@@ -143,48 +166,79 @@ def connected(
         ca_bundle=network.ca_bundle,
         parse_limit=limits.size(network.parse_limit) if network.parse_limit else PARSE_LIMIT,
     )
-    # as it will be connected to: what is compared with it later has been through the same
-    params["base_url"] = wire.address(params["base_url"])
-    transport = Transport(
-        wire,
-        deadline=deadline,
-        errors=spec.errors,
-        home=params["base_url"],
-        retries=network.retries,
-        now=_now,
-        sleep=time.sleep,
-        notify=ui.detail,
-    )
-    signer = credentials.signer(
-        spec,
-        params,
-        credential,
-        send=transport.send,
-        cache=asked.cache,
-        clock=time.monotonic,
-        learn=ui.learn,
-        profile=account.levels.profile,
-    )
-    send = partial(transport.send, signer=signer)
     try:
-        yield (
-            fetch.Service(
-                provider=spec,
-                address=Address(base_url=params["base_url"], params=params),
-                send=send,
-                now=_now,
-                scrub=ui.scrub_all,
-            ),
-            fetch.Waiting(
-                deadline=deadline,
-                wait=wait,
-                schedule=_schedule(spec.job.schedule, network.interval),
-                watcher=ui,
-                sleep=time.sleep,
-            ),
+        # as it will be connected to: what is compared with it later has been through the same
+        params["base_url"] = wire.address(params["base_url"])
+        transport = Transport(
+            wire,
+            deadline=deadline,
+            errors=spec.errors,
+            home=params["base_url"],
+            retries=network.retries,
+            now=now,
+            sleep=time.sleep,
+            notify=ui.detail,
         )
+        signer = credentials.signer(
+            spec,
+            params,
+            credential,
+            send=transport.send,
+            cache=asked.cache,
+            clock=time.monotonic,
+            learn=ui.learn,
+            profile=account.levels.profile,
+        )
+        address = Address(base_url=params["base_url"], params=params)
+        yield Line(address=address, send=partial(transport.send, signer=signer), signer=signer, deadline=deadline)
     finally:
         wire.close()
+
+
+@contextlib.contextmanager
+def connected(
+    account: Account, network: Network, ui: Ui, started: float, *, wait: bool
+) -> Iterator[tuple[fetch.Service, fetch.Waiting]]:
+    """The service, ready to be asked, and how long to wait for it."""
+    deadline = Deadline(started + _allowed(account, network, wait=wait), time.monotonic)
+    with opened(account, network, ui, deadline) as line:
+        service = fetch.Service(
+            provider=account.provider, address=line.address, send=line.send, now=now, scrub=ui.scrub_all
+        )
+        schedule = _schedule(account.provider.job.schedule, network.interval)
+        yield (
+            service,
+            fetch.Waiting(deadline=deadline, wait=wait, schedule=schedule, watcher=ui, sleep=time.sleep),
+        )
+
+
+def verified(line: Line, provider: Provider) -> Reply | None:
+    """The service's answer to its cheapest request that needs the credential; None where it has no such request.
+
+    A token is asked for in any case, where the credential is one for a token.
+
+    Raises:
+        CredentialsError: the service refuses, or the credential is not for what the settings name.
+        JobfetchError: the service cannot be reached, or somebody else answers.
+
+    """
+    line.signer.headers(line.address.base_url)
+    if provider.auth.check is None:
+        return None
+    request = Request(url=line.address.url(provider.auth.check), headers=job_headers(provider, line.address))
+    reply = provider.errors.check(line.send(request), now())
+    _ = reply.document
+    objection = provider.auth.objection and provider.auth.objection(reply, line.address.params)
+    if objection:
+        raise CredentialsError(
+            objection, hint=f"check the setting, or log in anew: jobfetch auth login {provider.name}"
+        )
+    return reply
+
+
+def deadline_of(network: Network, started: float) -> Deadline:
+    """When asking about a credential must have ended."""
+    return Deadline(started + (limits.duration(network.timeout) if network.timeout else MOST_PATIENCE), time.monotonic)
 
 
 def _allowed(account: Account, network: Network, *, wait: bool) -> float:
@@ -195,7 +249,8 @@ def _allowed(account: Account, network: Network, *, wait: bool) -> float:
     return limits.duration(said) if said else WAIT_TIMEOUT if wait else LOOK_TIMEOUT
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """The time of day, in UTC."""
     return datetime.now(UTC)
 
 
@@ -206,14 +261,14 @@ def _schedule(schedule: Schedule, interval: str | None) -> Schedule:
     return replace(schedule, start=seconds, factor=1.0, cap=seconds)
 
 
-def piped(account: Account) -> credentials.Secrets:
-    """The secrets that standard input holds: one as plain text, several as a JSON object."""
+def piped(account: Account, name: str) -> credentials.Secrets:
+    """The secrets that standard input holds: one (of that name) as plain text, several as a JSON object."""
     if not sys.stdin:
         raise CredentialsError("--secret-stdin, but standard input is closed")
     text = sys.stdin.buffer.read()
     if not text.strip():
         raise CredentialsError("--secret-stdin, but standard input is empty")
-    return credentials.given(account.provider, text, expected(account), "standard input")
+    return credentials.given(account.provider, text, name, "standard input")
 
 
 def expected(account: Account) -> str:

@@ -65,15 +65,13 @@ def found(
 ) -> dict[str, Value]:
     """Every setting that has a value, as it stands there: nothing of it has been checked."""
     tables = levels(provider, file, environ, profile)
-    return {
-        param.name: value
-        for param in (*params_of(provider), *RUN)
-        if (
-            value := _first(
-                _places(provider, param, options.get(param.name), file=file, tables=tables, environ=environ)
-            )
-        )
-    }
+    values = {}
+    for param in (*params_of(provider), *RUN):
+        places = _places(provider, param, options.get(param.name), file=file, tables=tables, environ=environ)
+        if value := _first(places):
+            values[param.name] = value
+    base_url = _base_url(provider, values)
+    return {**values, "base_url": base_url} if base_url else values
 
 
 def resolve(
@@ -84,7 +82,9 @@ def resolve(
     for param in (*params_of(provider), *RUN):
         if param.name in values:
             checked(param, values[param.name])
-    values["base_url"] = _base_url(provider, values)
+    if "base_url" not in values:
+        name = provider.base_url_from or "base_url"
+        raise ConfigError(f"{provider.name} needs base_url or {name}", hint=setting_hint(provider.name, name))
     for name in ("base_url", "token_url"):
         if name in values:
             _check_url(name, values[name])
@@ -133,17 +133,14 @@ def _vendors(param: Param, environ: Mapping[str, str]) -> Iterator[tuple[str, st
     return ((template.format(environ[name].strip()), name) for name, template in filled)
 
 
-def _base_url(provider: Provider, values: Mapping[str, Value]) -> Value:
+def _base_url(provider: Provider, values: Mapping[str, Value]) -> Value | None:
     """The base URL itself, or the one that follows from other settings, whichever was said nearer to the command."""
     said = values.get("base_url")
     nearer = {name: value.text for name, value in values.items() if not said or value.rank < said.rank}
     follows = provider.base_url(nearer)
     if follows and (not said or follows != provider.base_url({})):
         return Value(follows, f"the default of {provider.name}", _FOLLOWS)
-    if said:
-        return said
-    name = provider.base_url_from or "base_url"
-    raise ConfigError(f"{provider.name} needs base_url or {name}", hint=setting_hint(provider.name, name))
+    return said
 
 
 def _check_url(name: str, value: Value) -> None:

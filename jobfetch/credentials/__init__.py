@@ -2,25 +2,38 @@
 
 from jobfetch.credentials import store, vault
 from jobfetch.credentials.cache import Cache
-from jobfetch.credentials.signing import Signer, signer, token_key
-from jobfetch.credentials.sources import Asked, Credential, Source, find, given, missing, sources
+from jobfetch.credentials.signing import Signer, expires, is_ready, signer
+from jobfetch.credentials.sources import (
+    Asked,
+    Credential,
+    Held,
+    find,
+    given,
+    held,
+    missing,
+    places,
+    secrets_of,
+    sources,
+)
 from jobfetch.credentials.store import Secrets
-from jobfetch.credentials.tokens import expiry
 
 __all__ = [
     "Asked",
     "Cache",
     "Credential",
+    "Held",
     "Secrets",
     "Signer",
-    "Source",
-    "expiry",
+    "expires",
     "find",
     "given",
+    "held",
+    "is_ready",
     "missing",
+    "places",
+    "secrets_of",
     "signer",
     "sources",
     "store",
-    "token_key",
     "vault",
 ]

@@ -65,7 +65,10 @@ class Key:
 
 
 class Cache:
-    """Entries in a folder of their own; without a folder that can be written, nothing is kept and nothing is lost."""
+    """Entries in a folder of their own; without a folder that can be written, nothing is kept and nothing is lost.
+
+    With `anew`, what is kept is not used, and replaced: somebody wants to know whether the secret is still good.
+    """
 
     def __init__(
         self,
@@ -73,10 +76,12 @@ class Cache:
         *,
         wall: Callable[[], float] = time.time,
         patience: Callable[[], float] = lambda: LOCK_PATIENCE,
+        anew: bool = False,
     ) -> None:
         self._folder = folder / "tokens"
         self._wall = wall
         self._patience = patience
+        self._anew = anew
 
     def now(self) -> float:
         """Seconds since 1970, on the clock that entries are kept by."""
@@ -95,14 +100,15 @@ class Cache:
         `make` gives a new value and its life in seconds (None: it is not kept). Whoever comes while another process
         renews waits, and takes what that one got.
         """
-        kept = self.peek(key)
-        if kept is None or kept.value == refused:
+        if (kept := self._good(key, refused)) is None:
             with self._alone(key):
-                kept = self.peek(key)
-                if kept is None or kept.value == refused:
-                    value, lifetime = make()
-                    return self._keep(key, value, lifetime)
+                if (kept := self._good(key, refused)) is None:
+                    return self._keep(key, *make())
         return kept.value, kept.obtained_at + usable(kept.expires_at - kept.obtained_at) - self._wall()
+
+    def _good(self, key: Key, refused: str | None) -> Entry | None:
+        entry = None if self._anew else self.peek(key)
+        return entry if entry and entry.value != refused else None
 
     def forget(self, provider: str, profile: str | None = None) -> int:
         """Remove what is kept for a provider (for one of its profiles, where one is named); how many there were."""

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from jobfetch.credentials.cache import Cache, Key
-from jobfetch.credentials.sources import Credential
+from jobfetch.credentials.sources import Credential, Held
 from jobfetch.credentials.store import Secrets
-from jobfetch.credentials.tokens import Token, login_request, read_login, read_token, token_request
+from jobfetch.credentials.tokens import Token, expiry, login_request, read_login, read_token, token_request
 from jobfetch.errors import ConfigError
 from jobfetch.model import Send, origin
-from jobfetch.spec import ClientCredentials, HeaderKey, Login, Provider
+from jobfetch.places import Value
+from jobfetch.spec import ClientCredentials, HeaderKey, Login, Provider, Scheme
 
 
 class StaticKey:
@@ -121,7 +122,7 @@ def signer(
     if isinstance(scheme, HeaderKey):
         again = _another(provider, scheme, credential, learn) if credential.again else None
         return StaticKey(scheme.header, _header_value(provider, scheme, credential.secret), home, again)
-    key = token_key(provider, params, scheme, credential, profile)
+    key = token_key(provider, params, scheme, credential.values, profile)
     if isinstance(scheme, Login):
         username = credential.values[scheme.username].text
         login = login_request(provider, scheme, params, username, credential.secret)
@@ -142,14 +143,36 @@ def token_key(
     provider: Provider,
     params: Mapping[str, str],
     scheme: ClientCredentials | Login,
-    credential: Credential,
+    values: Mapping[str, Value],
     profile: str | None,
 ) -> Key:
     """Under which key the token of a credential is kept between runs: who asks, where, and for what."""
-    who = credential.values[scheme.username].text if isinstance(scheme, Login) else params.get(scheme.client_id, "")
+    who = values[scheme.username].text if isinstance(scheme, Login) else params.get(scheme.client_id, "")
     named = (scheme.token_url,) if isinstance(scheme, Login) else (scheme.token_url, scheme.scopes, scheme.audience)
-    parts = (who, params["base_url"], *(params.get(name, "") for name in named))
-    return Key(provider=provider.name, profile=profile, parts=parts, secret=credential.secret)
+    home = origin(params.get("base_url") or provider.base_url(params) or "")
+    parts = (who, *map(str, home), *(params.get(name, "") for name in named))
+    return Key(provider=provider.name, profile=profile, parts=parts, secret=values[scheme.secret].text)
+
+
+def is_ready(scheme: Scheme) -> bool:
+    """Whether the secret signs as it is; otherwise it is for a token, which is renewed."""
+    return isinstance(scheme, HeaderKey)
+
+
+def expires(
+    provider: Provider, params: Mapping[str, str], held: Held, cache: Cache, profile: str | None
+) -> float | None:
+    """When a credential ends, in seconds since 1970, as far as that can be told without asking anybody."""
+    if held.scheme is None:
+        return None
+    secret = held.values[held.scheme.secret].text
+    if not secret:
+        entry = cache.peek(held.kept) if held.kept else None
+        return entry.expires_at if entry else None
+    if isinstance(held.scheme, HeaderKey):
+        return expiry(secret)
+    entry = cache.peek(token_key(provider, params, held.scheme, held.values, profile))
+    return entry.expires_at if entry else None
 
 
 def _another(
@@ -173,6 +196,3 @@ def _header_value(provider: Provider, scheme: HeaderKey, secret: str) -> str:
             hint="a line break or a blank may have slipped in with a copy and paste",
         )
     return scheme.prefix + secret
-
-
-__all__ = ["Signer", "StaticKey", "TokenSource", "signer", "token_key"]

@@ -30,14 +30,16 @@ from jobfetch.spec import Login, Provider, Scheme
 class Source:
     """One place where secrets of a provider may stand. `load` opens it: what it holds, by name, each from where.
 
-    `names` are those that it may hold. `costly` is a place that is not opened merely to tell about it. `again` opens
-    a place anew that may give another secret than the one that was refused.
+    `names` are those that it may hold. A keyring is `slow` to answer. What a command last gave for its `main` secret may be `kept` in the cache; a
+    command is not run merely to tell about it. `again` opens a place anew that may give another secret than the refused one.
     """
 
     names: tuple[str, ...]
     origin: str
     load: Callable[[], Secrets]
-    costly: bool = False
+    slow: bool = False
+    main: str | None = None
+    kept: Key | None = None
     again: Callable[[str], Secrets] | None = None
 
 
@@ -98,11 +100,17 @@ def find(provider: Provider, asked: Asked) -> Credential:
 
 def _whole(provider: Provider, found: Mapping[str, Value]) -> Scheme | None:
     """The first scheme that has all its secrets."""
-    for scheme in provider.auth.schemes:
-        needed = {scheme.secret, scheme.username} if isinstance(scheme, Login) else {scheme.secret}
-        if needed <= set(found):
-            return scheme
-    return None
+    return next((scheme for scheme in provider.auth.schemes if set(secrets_of(scheme)) <= set(found)), None)
+
+
+def secrets_of(scheme: Scheme) -> tuple[str, ...]:
+    """The names of the secrets that a scheme cannot do without."""
+    return (scheme.username, scheme.secret) if isinstance(scheme, Login) else (scheme.secret,)
+
+
+def _together(provider: Provider, name: str) -> tuple[str, ...]:
+    """The secrets that belong together with one of them."""
+    return next(secrets for scheme in provider.auth.schemes if name in (secrets := secrets_of(scheme)))
 
 
 def _missing(provider: Provider, found: Mapping[str, Value]) -> CredentialsError:
@@ -122,6 +130,57 @@ def missing(provider: Provider, what: str | None = None) -> CredentialsError:
         hint=f"jobfetch auth login {provider.name}; or set {' or '.join(map(provider.variable, names))} "
         f"(also read: {', '.join(vendors)}), or pipe it to --secret-stdin",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What can be told of a credential without a costly question: each secret's place, and the scheme that is whole.
+
+    A secret that was not looked at has no text; what its command gave last may be `kept` in the cache.
+    """
+
+    values: Mapping[str, Value]
+    scheme: Scheme | None
+    kept: Key | None = None
+
+
+def held(provider: Provider, asked: Asked) -> Held:
+    """Where the nearest credential comes from, without running a command; a keyring is asked."""
+    found: dict[str, Value] = {}
+    kept: Key | None = None
+    for rank, source in enumerate(sources(provider, asked)):
+        if set(source.names) <= set(found):
+            continue
+        if source.kept and source.main:
+            # it may give the user name as well; whether it does shows once it is run
+            for name in _together(provider, source.main):
+                found.setdefault(name, Value("", source.origin, rank))
+            kept = source.kept
+        else:
+            loaded = {name: secret for name, secret in source.load().items() if secret}
+            for name, secret in loaded.items():
+                asked.learn(secret)
+                found.setdefault(name, Value(secret, source.origin, rank))
+        if scheme := _whole(provider, found):
+            return Held(values=found, scheme=scheme, kept=kept)
+    return Held(values=found, scheme=None, kept=kept)
+
+
+def places(provider: Provider, asked: Asked) -> dict[str, str]:
+    """Where each secret would come from, by name; no command is run and no keyring is asked.
+
+    A place that cannot be opened says why, in place of its name.
+    """
+    told: dict[str, str] = {}
+    for source in sources(provider, asked):
+        try:
+            names = [source.main] if source.main else list(source.names if source.slow else source.load())
+            origin = source.origin + (" (not asked)" if source.slow else "")
+        except JobfetchError as error:
+            names, origin = list(source.names), error.message
+        for name in names:
+            told.setdefault(name, origin)
+    return told
 
 
 # --- the places ---
@@ -183,8 +242,8 @@ def _at(provider: Provider, asked: Asked, level: Level) -> Iterator[Source]:
         yield Source(
             names=names,
             origin=f"keyring ({whose})",
+            slow=True,
             load=lambda: {n: s for n in names if (s := vault.get(provider.name, level.profile, n))},
-            costly=True,
         )
 
 
@@ -227,7 +286,12 @@ def _command(provider: Provider, asked: Asked, level: Level, name: str, words: l
         return secrets
 
     return Source(
-        names=tuple(each.name for each in provider.auth.secrets), origin=origin, load=load, costly=True, again=load
+        names=tuple(each.name for each in provider.auth.secrets),
+        origin=origin,
+        load=load,
+        main=name,
+        kept=key,
+        again=load,
     )
 
 

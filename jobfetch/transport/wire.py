@@ -161,6 +161,18 @@ class Wire:
         return self._proxies[home]
 
 
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment names for a URL, without a user in it; None where it is asked directly."""
+    proxies = requests.utils.get_environ_proxies(url)
+    proxy = requests.utils.select_proxy(url, proxies)
+    return safe_url(proxy) if proxy else None
+
+
+def netrc_of(url: str) -> bool:
+    """Whether a .netrc holds a login for a URL's host: other programs would send it, this one does not."""
+    return requests.utils.get_netrc_auth(url) is not None
+
+
 def trusted(ca_bundle: str | None) -> str | bool:
     """The file or folder of trusted authorities: the option, the usual variables, or the built-in ones (True)."""
     candidates = [("--ca-bundle", ca_bundle), *((name, os.environ.get(name)) for name in _CA_VARIABLES)]
