@@ -25,12 +25,13 @@ from typing import Any
 import pytest
 
 from jobfetch import flatten, records
-from jobfetch.credentials import signer
 from jobfetch.errors import BadReply, JobfetchError, UsageError
 from jobfetch.export import write_ndjson
 from jobfetch.model import Document, Purpose, Reply, Request, Send, State, Status, decode, origin
 from jobfetch.providers import PROVIDERS
 from jobfetch.spec import Address, ClientCredentials, Kind, Login, Provider, RowRules, check_job_id, look
+
+from ..signing import signing
 
 REPLIES = Path(__file__).with_name("replies")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -616,7 +617,7 @@ def signers(provider: Provider) -> Iterator[Any]:
     settings = expected(provider.name)["settings"]
     for scheme in provider.auth.schemes:
         secrets = {scheme.secret: "SECRET"} | ({scheme.username: "SECRET"} if isinstance(scheme, Login) else {})
-        yield signer(provider, settings, secrets, send=issue, clock=lambda: 0.0, learn=lambda _: None)
+        yield signing(provider, settings, secrets, issue)
 
 
 @each_provider

@@ -93,9 +93,42 @@ def test_an_explicit_profile_replaces_the_default_one(resolve: Resolve) -> None:
     assert resolve(toml, profile="work")["project"] == "table"
 
 
-def test_a_profile_that_is_not_there_is_refused_with_those_that_are(resolve: Resolve) -> None:
+@pytest.fixture
+def named(written: Callable[[str], Path]) -> Callable[..., None]:
+    """Look whether a profile is anybody's: `named(toml, profile="work", env={...}, stored={...})`."""
+
+    def run(
+        toml: str,
+        *,
+        profile: str | None = None,
+        env: Settings | None = None,
+        stored: dict[str, list[str]] | None = None,
+    ) -> None:
+        environ = {"JOBFETCH_CONFIG_DIR": str(written(toml))} | (env or {})
+        file = config.read(environ)
+        config.profile_named(PROVIDERS, cognite.PROVIDER, file, environ=environ, profile=profile, stored=stored or {})
+
+    return run
+
+
+def test_a_profile_that_is_not_there_is_refused_with_those_that_are(named: Callable[..., None]) -> None:
     with pytest.raises(ConfigError, match=r"no profile 'wrok' \(there is: usual, work\)"):
-        resolve(EVERYWHERE, profile="wrok")
+        named(EVERYWHERE, profile="wrok")
+
+
+def test_a_profile_of_another_provider_is_none_of_this_one(named: Callable[..., None]) -> None:
+    with pytest.raises(ConfigError, match="no profile 'theirs'"):
+        named("[playment.profiles.theirs]\nproject = 'p'\n", profile="theirs")
+
+
+def test_a_profile_that_only_has_secrets_is_one_too(named: Callable[..., None]) -> None:
+    named("", profile="kept", stored={"cognite": ["kept"]})
+
+
+def test_a_profile_of_the_environment_must_be_somebodys(named: Callable[..., None]) -> None:
+    named("[playment.profiles.theirs]\nproject = 'p'\n", env={"JOBFETCH_PROFILE": "theirs"})
+    with pytest.raises(ConfigError, match="JOBFETCH_PROFILE: any provider has no profile 'nobodys'"):
+        named(EVERYWHERE, env={"JOBFETCH_PROFILE": "nobodys"})
 
 
 def test_a_default_profile_need_not_exist_for_every_service(resolve: Resolve) -> None:
@@ -188,10 +221,25 @@ def test_a_base_url_that_is_nearer_comes_before_a_cluster(resolve: Resolve) -> N
     assert resolve(env={"CDF_CLUSTER": "c"}, options=options)["base_url"] == "https://proxy.example.com"
 
 
+def test_every_value_knows_where_it_comes_from(written: Callable[[str], Path]) -> None:
+    environ = {"JOBFETCH_CONFIG_DIR": str(written(EVERYWHERE)), "CDF_CLUSTER": "c", "JOBFETCH_COGNITE_CLIENT_ID": "me"}
+    found = config.found(cognite.PROVIDER, {"audience": "a"}, config.read(environ), environ, "work")
+    origins = {name: value.origin for name, value in found.items()}
+    file = f"{environ['JOBFETCH_CONFIG_DIR']}/config.toml"
+    assert origins == {
+        "audience": "--audience",
+        "project": f"profile work in {file}",
+        "client_id": "JOBFETCH_COGNITE_CLIENT_ID",
+        "cluster": "CDF_CLUSTER",
+        "base_url": "the default of cognite",
+        "kind": "default",
+    }
+
+
 def test_without_either_the_way_to_give_one_is_named(resolve: Resolve) -> None:
     with pytest.raises(ConfigError, match="cognite needs base_url or cluster") as caught:
         resolve()
-    assert "JOBFETCH_COGNITE_BASE_URL" in (caught.value.hint or "")
+    assert "JOBFETCH_COGNITE_CLUSTER" in (caught.value.hint or "")
 
 
 def test_a_service_with_one_address_needs_none(resolve: Resolve) -> None:
@@ -291,6 +339,12 @@ def test_a_secret_in_the_file_is_refused_without_being_shown(resolve: Resolve, t
         "[cognite]\nproject = true\n",
         "[cognite]\nproject = ['a']\n",
         "[cognite]\nproject = 1.5\n",
+        "[playment]\napi_key_file = ['a']\n",
+        "[playment]\napi_key_command = 'pass show key'\n",
+        "[playment]\napi_key_command = []\n",
+        "[playment]\napi_key_command = ['pass', 1]\n",
+        "credential_store = 'vault'\n",
+        "default_provider = 'nobody'\n",
         "[cognite]\nproject = 2026-01-01\n",
         "cognite = 'text'\n",
         "defaults = 'text'\n",
@@ -305,6 +359,29 @@ def test_a_value_of_the_wrong_kind_is_refused_with_its_key(resolve: Resolve, tom
     key = toml.replace("[", "").replace("]", " ").split()[0].partition(".")[0]
     with pytest.raises(ConfigError, match=key):
         resolve(toml, options={"cluster": "c"})
+
+
+@pytest.mark.parametrize(
+    ("toml", "line"),
+    [
+        ("zzz = 1\n", 1),
+        ("\n# c\n[cognite]\n\nprojct = 'x'\n", 5),
+        ("[playment]\nproject = 'x'\n[cognite]\nproject = true\n", 4),
+        ("[cognite.profiles.work]\n'clutser' = 'x'\n", 2),
+        ("[cognite]\nprofiles.work.clutser = 'x'\n", 2),
+        ('[cognite]\nproject = """\nprojct = 1\n"""\nprojct = \'x\'\n', 5),
+        ("[ cognit ] # not\n", 1),
+        ("[cognite]\nclient_secret = 'hunter2'\n", 2),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(resolve: Resolve, toml: str, line: int) -> None:
+    with pytest.raises(ConfigError, match=rf"config\.toml, line {line}: "):
+        resolve(toml, options={"cluster": "c"})
+
+
+def test_a_line_that_cannot_be_told_is_left_out(resolve: Resolve) -> None:
+    with pytest.raises(ConfigError, match=r"config\.toml: cognite\.projct is no setting"):
+        resolve("cognite = { projct = 'x' }\n", options={"cluster": "c"})
 
 
 def test_bad_toml_names_the_file_and_the_line(written: Callable[[str], Path]) -> None:
@@ -330,9 +407,31 @@ def test_no_file_is_no_settings(tmp_path: Path) -> None:
     assert config.read({"JOBFETCH_CONFIG_DIR": str(tmp_path / "nowhere")}).tables == {}
 
 
-def test_defaults_are_read(written: Callable[[str], Path]) -> None:
-    file = config.read({"JOBFETCH_CONFIG_DIR": str(written("[defaults]\ntimeout = 90\nformat = 'csv'\n"))})
-    assert (file.defaults.timeout, file.defaults.format) == (90, "csv")
+RUN_PLACES = {
+    "option": ("[defaults]\nformat = 'csv'\n[playment]\nformat = 'ndjson'\n", {"format": "raw"}, "raw"),
+    "provider's table": ("[defaults]\nformat = 'csv'\n[playment]\nformat = 'ndjson'\n", {}, "ndjson"),
+    "defaults": ("[defaults]\nformat = 'csv'\n", {}, "csv"),
+}
+
+
+@pytest.mark.parametrize("place", RUN_PLACES)
+def test_how_a_run_goes_is_said_by_the_nearest_place(resolve: Resolve, place: str) -> None:
+    toml, options, best = RUN_PLACES[place]
+    assert resolve(toml, provider=playment.PROVIDER, options=dict(options))["format"] == best
+
+
+def test_a_setting_of_a_provider_is_none_of_the_defaults(resolve: Resolve) -> None:
+    with pytest.raises(ConfigError, match=r"defaults\.project is no setting"):
+        resolve("[defaults]\nproject = 'p'\n")
+
+
+@pytest.mark.parametrize(
+    "toml",
+    ["timeout = 'soon'", "timeout = '1 week'", "workers = 0", "workers = 'many'", "workers = 9999", "format = 'xml'"],
+)
+def test_a_default_that_cannot_be_is_refused_with_its_place(resolve: Resolve, toml: str) -> None:
+    with pytest.raises(ConfigError, match=r"\(from \[defaults\] in .*config\.toml\)"):
+        resolve(f"[defaults]\n{toml}\n", provider=playment.PROVIDER)
 
 
 def test_the_example_is_a_file_of_comments_that_names_every_setting(tmp_path: Path) -> None:
@@ -349,29 +448,3 @@ def test_the_example_without_its_marks_is_a_good_file(written: Callable[[str], P
     file = config.read({"JOBFETCH_CONFIG_DIR": str(written(toml))})
     file.check(PROVIDERS)
     assert set(PROVIDERS) < set(file.tables)
-
-
-# --- secrets ---
-
-
-def test_our_variable_for_a_secret_comes_before_the_vendors() -> None:
-    found = config.secrets(playment.PROVIDER, {"JOBFETCH_PLAYMENT_API_KEY": "ours", "PLAYMENT_API_KEY": "theirs"})
-    assert found["api_key"].text == "ours"
-
-
-def test_the_vendors_variable_is_honoured() -> None:
-    assert config.secrets(cognite.PROVIDER, {"CDF_TOKEN": "t"})["token"].text == "t"
-
-
-def test_a_line_break_at_the_end_of_a_secret_is_no_part_of_it() -> None:
-    assert config.secrets(playment.PROVIDER, {"PLAYMENT_API_KEY": " key\n"})["api_key"].text == "key"
-
-
-@pytest.mark.parametrize("blank", ["", "  ", "\n"])
-def test_a_blank_secret_counts_as_missing(blank: str) -> None:
-    found = config.secrets(playment.PROVIDER, {"JOBFETCH_PLAYMENT_API_KEY": blank, "PLAYMENT_API_KEY": "theirs"})
-    assert found["api_key"].text == "theirs"
-
-
-def test_no_secret_is_no_secret() -> None:
-    assert config.secrets(cognite.PROVIDER, {}) == {}

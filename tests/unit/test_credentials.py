@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from jobfetch.credentials import LEEWAY, UNSAID_LIFETIME, StaticKey, Token, TokenSource, read_token, signer
+from jobfetch.credentials.signing import StaticKey, TokenSource
+from jobfetch.credentials.tokens import UNSAID_LIFETIME, Token, read_token
 from jobfetch.errors import BadReply, ConfigError, CredentialsError
 from jobfetch.model import Purpose, Reply, Request, origin
 from jobfetch.providers import cognite, playment
+
+from ..signing import signing
 
 HOME = "https://api.example.com"
 JOB = f"{HOME}/jobs/1"
@@ -39,9 +42,9 @@ class Issuer:
         self.learned: list[str] = []
         self._lifetime = lifetime
 
-    def ask(self) -> Token:
+    def ask(self, _refused: str | None) -> tuple[str, float]:
         self.issued += 1
-        return Token(f"T{self.issued}", self.now + self._lifetime)
+        return f"T{self.issued}", self._lifetime
 
     def source(self) -> TokenSource:
         return TokenSource(self.ask, origin(HOME), lambda: self.now, self.learned.append)
@@ -57,8 +60,7 @@ def never(request: Request) -> Reply:
 
 
 def at_cognite(secrets: Mapping[str, str], send: Callable[[Request], Reply] = never, **more: Any) -> Any:
-    params = PARAMS | more
-    return signer(cognite.PROVIDER, params, secrets, send=send, clock=lambda: 0.0, learn=lambda _: None)
+    return signing(cognite.PROVIDER, PARAMS | more, secrets, send)
 
 
 def form_of(**more: str) -> Request:
@@ -162,13 +164,13 @@ def test_many_threads_that_are_refused_together_renew_once(issuer: Issuer) -> No
 
 
 def test_a_token_that_could_not_be_had_is_asked_for_again() -> None:
-    answers: list[Token | CredentialsError] = [CredentialsError("no"), Token("T", 100.0)]
+    answers: list[str | CredentialsError] = [CredentialsError("no"), "T"]
 
-    def ask() -> Token:
+    def ask(_: str | None) -> tuple[str, float]:
         answer = answers.pop(0)
         if isinstance(answer, CredentialsError):
             raise answer
-        return answer
+        return answer, 100.0
 
     source = TokenSource(ask, origin(HOME), lambda: 0.0, lambda _: None)
     with pytest.raises(CredentialsError):
@@ -229,7 +231,7 @@ def test_a_ready_token_comes_before_a_client_secret() -> None:
 
 
 def test_a_key_goes_into_the_header_of_the_service() -> None:
-    key = signer(playment.PROVIDER, PARAMS, {"api_key": "K"}, send=never, clock=lambda: 0.0, learn=lambda _: None)
+    key = signing(playment.PROVIDER, PARAMS, {"api_key": "K"}, never)
     assert key.headers(JOB) == {"x-api-key": "K"}
 
 
@@ -254,44 +256,39 @@ def test_a_secret_that_no_header_can_carry_is_refused_without_being_shown(secret
 @pytest.fixture
 def token_of(reply: Callable[..., Reply]) -> Callable[..., Token]:
     def read(body: bytes, **how: Any) -> Token:
-        return read_token(reply(body, url="https://login.example.com/token?key=SECRET", **how), 1000.0)
+        return read_token(reply(body, url="https://login.example.com/token?key=SECRET", **how))
 
     return read
 
 
 @pytest.mark.parametrize(
-    ("expires_in", "renewed_after"),
+    ("expires_in", "lifetime"),
     [
-        ("3600", 3600 - LEEWAY),
-        ('"3600"', 3600 - LEEWAY),
-        ("3599.5", 3599.5 - LEEWAY),
-        ("40", 20.0),
-        ("1", 0.5),
+        ("3600", 3600),
+        ('"3600"', 3600),
+        ("3599.5", 3599.5),
         ("0", 0.0),
         ("-5", 0.0),
-        ("null", UNSAID_LIFETIME - LEEWAY),
-        ('"soon"', UNSAID_LIFETIME - LEEWAY),
-        ('""', UNSAID_LIFETIME - LEEWAY),
-        ("[]", UNSAID_LIFETIME - LEEWAY),
-        ("{}", UNSAID_LIFETIME - LEEWAY),
+        ("null", UNSAID_LIFETIME),
+        ('"soon"', UNSAID_LIFETIME),
+        ('""', UNSAID_LIFETIME),
+        ("[]", UNSAID_LIFETIME),
+        ("{}", UNSAID_LIFETIME),
     ],
 )
-def test_a_token_is_kept_for_most_of_its_life(
-    token_of: Callable[..., Token], expires_in: str, renewed_after: float
-) -> None:
-    token = token_of(f'{{"access_token": "T", "expires_in": {expires_in}}}'.encode())
-    assert token == Token("T", 1000.0 + renewed_after)
+def test_a_token_lives_as_long_as_it_says(token_of: Callable[..., Token], expires_in: str, lifetime: float) -> None:
+    assert token_of(f'{{"access_token": "T", "expires_in": {expires_in}}}'.encode()) == Token("T", lifetime)
 
 
 @pytest.mark.parametrize("expires_in", ["9" * 400, "1e400", '"nan"', '"inf"', "true", '"1e400"'])
 def test_an_odd_lifetime_does_not_lose_the_token(token_of: Callable[..., Token], expires_in: str) -> None:
     token = token_of(f'{{"access_token": "T", "expires_in": {expires_in}}}'.encode())
     assert token.value == "T"
-    assert token.renew_at >= 1000.0
+    assert token.lifetime >= 0
 
 
 def test_a_token_without_a_lifetime_is_good_for_a_while(token_of: Callable[..., Token]) -> None:
-    assert token_of(b'{"access_token": "T"}').renew_at == 1000.0 + UNSAID_LIFETIME - LEEWAY
+    assert token_of(b'{"access_token": "T"}').lifetime == UNSAID_LIFETIME
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,19 @@ from typing import Any
 
 import pytest
 
-from jobfetch.credentials import LEEWAY, UNSAID_LIFETIME, Token, read_login, signer
+from jobfetch.credentials.tokens import UNSAID_LIFETIME, Token, read_login
 from jobfetch.errors import BadReply, ConfigError, CredentialsError, JobfetchError
 from jobfetch.model import Purpose, Reply, Request
 from jobfetch.providers import expertai
+
+from ..signing import signing
 
 HOME = "https://extract.expert.ai/beta"
 JOB = f"{HOME}/status/1"
 LOGIN = "https://developer.expert.ai/oauth2/token"
 PARAMS = {"base_url": HOME, "token_url": LOGIN}
 SECRETS = {"username": "me@example.com", "password": "pässwörd \n"}
-NOW, WALL = 1000.0, 1_700_000_000.0
+WALL = 1_700_000_000.0
 
 
 def jwt(payload: Any) -> str:
@@ -27,7 +29,7 @@ def jwt(payload: Any) -> str:
 
 
 def at_expertai(secrets: Mapping[str, str], send: Callable[[Request], Reply], **more: str) -> Any:
-    return signer(expertai.PROVIDER, PARAMS | more, secrets, send=send, clock=lambda: 0.0, learn=lambda _: None)
+    return signing(expertai.PROVIDER, PARAMS | more, secrets, send)
 
 
 def never(request: Request) -> Reply:
@@ -40,7 +42,7 @@ def login(reply: Callable[..., Reply]) -> Callable[..., Token]:
 
     def read(body: bytes | str, *, content_type: str | None = "text/plain", **how: Any) -> Token:
         sent = body.encode() if isinstance(body, str) else body
-        return read_login(reply(sent, url=f"{LOGIN}?key=SECRET", content_type=content_type, **how), NOW, WALL)
+        return read_login(reply(sent, url=f"{LOGIN}?key=SECRET", content_type=content_type, **how), WALL)
 
     return read
 
@@ -107,19 +109,11 @@ def test_a_login_needs_an_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exp", "renewed_after"),
-    [
-        (WALL + 3600, 3600 - LEEWAY),
-        (int(WALL) + 40, 20.0),
-        (WALL, 0.0),
-        (WALL - 3600, 0.0),
-        (str(int(WALL) + 3600), 3600 - LEEWAY),
-    ],
+    ("exp", "lifetime"),
+    [(WALL + 3600, 3600), (int(WALL) + 40, 40.0), (WALL, 0.0), (WALL - 3600, 0.0), (str(int(WALL) + 3600), 3600)],
 )
-def test_a_token_is_kept_for_most_of_the_life_that_it_tells(
-    login: Callable[..., Token], exp: Any, renewed_after: float
-) -> None:
-    assert login(jwt({"exp": exp})) == Token(jwt({"exp": exp}), NOW + renewed_after)
+def test_a_token_lives_until_the_end_that_it_tells(login: Callable[..., Token], exp: Any, lifetime: float) -> None:
+    assert login(jwt({"exp": exp})) == Token(jwt({"exp": exp}), lifetime)
 
 
 @pytest.mark.parametrize(
@@ -142,14 +136,14 @@ def test_a_token_is_kept_for_most_of_the_life_that_it_tells(
     ],
 )
 def test_a_token_that_does_not_tell_its_life_is_good_for_a_while(login: Callable[..., Token], token: str) -> None:
-    assert login(token) == Token(token, NOW + UNSAID_LIFETIME - LEEWAY)
+    assert login(token) == Token(token, UNSAID_LIFETIME)
 
 
 @pytest.mark.parametrize("exp", [b"1e400", b"-1e400", b"9" * 400, b'"nan"', b'"inf"', b"true", b"0", b"-5"])
 def test_an_odd_life_does_not_lose_the_token(login: Callable[..., Token], exp: bytes) -> None:
     token = login(jwt(b'{"exp":' + exp + b"}"))
     assert token.value == jwt(b'{"exp":' + exp + b"}")
-    assert NOW <= token.renew_at < float("inf")
+    assert 0 <= token.lifetime < float("inf")
 
 
 # --- reading a token ---

@@ -444,7 +444,7 @@ def test_any_other_text_may_be_a_job_id(job_id: str) -> None:
 def test_a_missing_setting_names_every_way_to_give_it() -> None:
     with pytest.raises(ConfigError, match="acme needs client_id") as caught:
         needed({"client_id": ""}, "client_id", "acme")
-    for way in ("--client-id", "JOBFETCH_ACME_CLIENT_ID", "[acme]"):
+    for way in ("--client-id", "JOBFETCH_ACME_CLIENT_ID", "config set acme.client_id"):
         assert way in (caught.value.hint or "")
 
 
