@@ -1,7 +1,6 @@
 """Signs for a provider with secrets that are simply there, and keeps nothing between runs."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from jobfetch.credentials import Asked, Cache, find, signer
@@ -9,8 +8,8 @@ from jobfetch.model import Reply, Request
 from jobfetch.places import Level, Levels
 from jobfetch.spec import Provider
 
-#: A cache in a folder that cannot be.
-NOWHERE = Cache(Path("no/such/place"))
+#: A cache without a folder.
+NOWHERE = Cache(None)
 #: No table of config.toml says anything.
 NOTHING = Levels(None, (Level(None, {}, "[acme] in config.toml"),))
 

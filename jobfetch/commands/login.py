@@ -131,7 +131,9 @@ def _secrets_asked(ui: Ui, account: Account, scheme: Scheme | None, secret: str 
 
 def _tried(ui: Ui, account: Account, network: Network, deadline: Deadline, secrets: credentials.Secrets) -> str:
     """Ask the service whether the secrets are good, in words; nothing is kept of those that it refuses."""
-    asked = replace(asked_of(account, replace(network, secret_stdin=False), ui, deadline, checking=True), piped=secrets)
+    asked = asked_of(account, replace(network, secret_stdin=False), ui, deadline)
+    # a token is kept no sooner than the secret that it was had with
+    asked = replace(asked, piped=secrets, cache=credentials.Cache(None))
     with opened(account, network, ui, deadline, asked) as line:
         try:
             reply = verified(line, account.provider)

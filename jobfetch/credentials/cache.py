@@ -58,27 +58,27 @@ class Key:
     secret: str = ""
 
     @property
-    def name(self) -> str:
-        """A name that tells nothing: a hash of who and where, not of the secret."""
+    def file(self) -> str:
+        """A file name that tells nothing: a hash of who and where, not of the secret."""
         parts = [self.provider, self.profile or "", *self.parts]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+        return f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}.json"
 
 
 class Cache:
-    """Entries in a folder of their own; without a folder that can be written, nothing is kept and nothing is lost.
+    """Entries in a folder of their own; without one that can be written, nothing is kept and nothing is lost.
 
     With `anew`, what is kept is not used, and replaced: somebody wants to know whether the secret is still good.
     """
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None,
         *,
         wall: Callable[[], float] = time.time,
         patience: Callable[[], float] = lambda: LOCK_PATIENCE,
         anew: bool = False,
     ) -> None:
-        self._folder = folder / "tokens"
+        self._folder = folder / "tokens" if folder and folder.is_absolute() else None
         self._wall = wall
         self._patience = patience
         self._anew = anew
@@ -89,7 +89,7 @@ class Cache:
 
     def peek(self, key: Key) -> Entry | None:
         """What is kept under a key and still fresh; nothing is renewed."""
-        entry = _read(self._path(key))
+        entry = _read(self._folder / key.file) if self._folder else None
         return entry if entry and entry.fresh(self._wall()) and _proves(entry.proof, key.secret) else None
 
     def get(
@@ -121,14 +121,15 @@ class Cache:
 
     def entries(self) -> Iterator[tuple[Path, Entry]]:
         """Every entry with its file."""
-        with contextlib.suppress(OSError):  # no folder, no entries
-            for path in sorted(self._folder.glob("*.json")):
-                if entry := _read(path):
-                    yield path, entry
+        for path in sorted(self._folder.glob("*.json")) if self._folder else ():
+            if entry := _read(path):
+                yield path, entry
 
     def _keep(self, key: Key, value: str, lifetime: float | None) -> tuple[str, float]:
         if lifetime is None:
             return value, math.inf
+        if self._folder is None:
+            return value, usable(lifetime)
         now = self._wall()
         entry = Entry(
             provider=key.provider,
@@ -139,7 +140,7 @@ class Cache:
             proof=_proof(key.secret, os.urandom(16)),
         )
         # a folder that cannot be written is no reason to fail: the next run asks again
-        with contextlib.suppress(DiskError), disk.replacing(self._path(key), private=True) as file:
+        with contextlib.suppress(DiskError), disk.replacing(self._folder / key.file, private=True) as file:
             file.write(json.dumps(asdict(entry)).encode() + b"\n")
         return value, usable(lifetime)
 
@@ -148,13 +149,10 @@ class Cache:
         """With no other process renewing the same, as far as the folder allows and patience goes."""
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(DiskError, FolderLocked):
-                if self._folder.is_absolute():
+                if self._folder:
                     disk.folder(self._folder, private=True)
-                    stack.enter_context(disk.locked(self._path(key).with_suffix(".lock"), self._patience()))
+                    stack.enter_context(disk.locked(self._folder / f"{key.file}.lock", self._patience()))
             yield
-
-    def _path(self, key: Key) -> Path:
-        return self._folder / f"{key.name}.json"
 
 
 def _read(path: Path) -> Entry | None:

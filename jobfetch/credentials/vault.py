@@ -11,7 +11,7 @@ from jobfetch.errors import ConfigError, CredentialsError
 #: The name under which every secret stands in the keyring.
 SERVICE = "jobfetch"
 #: Seconds that a keyring may take; a person may have to unlock it.
-PATIENCE = 10.0
+PATIENCE = 5.0
 
 _HINT = "unlock it, or keep secrets in a file: jobfetch config set credential_store file"
 

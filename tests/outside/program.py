@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import select
 import subprocess
 import sys
 import time
@@ -15,6 +17,22 @@ JOBFETCH = Path(sys.executable).with_name("jobfetch")
 
 VERDICT = ["ok", "exit_code", "outcome", "retryable", "retry_at", "counts", "outputs", "error"]
 ERROR = ["code", "message", "hint", "provider", "job_id", "request_id"]
+
+
+_GIVES_UP = """
+import ctypes, os, sys
+for capability in (1, 2):
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+#: Runs a program that no mode opens a file for: root gives up to overrule them (24 drops a capability, 1 and 2 are those).
+MORTAL = (sys.executable, "-c", _GIVES_UP)
+
+#: Runs a program as a user whom this machine does not know, who may read what it takes to start, and write nowhere.
+_AWAY = "env -u COVERAGE_PROCESS_CONFIG -u COVERAGE_PROCESS_START setpriv --reuid=54321 --regid=54321 --clear-groups"
+_READING = "--inh-caps=+dac_read_search --ambient-caps=+dac_read_search"
+STRANGER: tuple[str, ...] = tuple(f"{_AWAY} {_READING}".split()) if os.geteuid() == 0 else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +98,44 @@ class Program:
             out, err = process.communicate(stdin, timeout=60)
         return Run(code=process.returncode, out=out or b"", err=err or b"", seconds=time.monotonic() - started)
 
+    def typed(self, *arguments: str, answers: list[tuple[str, str]], **more: Any) -> tuple[int, str]:
+        """A run in a terminal, where each question gets its answer; the exit code, and all that the terminal showed."""
+        ours, theirs = pty.openpty()
+        streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+        shown = b""
+        # a session of its own, since a hidden answer is asked for at the terminal itself
+        with self.start(*arguments, prefix=("setsid", "-c", "-w"), **streams, **more) as process:
+            os.close(theirs)
+            for question, answer in answers:
+                shown += _until(ours, question.encode())
+                os.write(ours, answer.encode() + b"\n")
+            shown += _until(ours, None)
+            code = process.wait(timeout=60)
+        os.close(ours)
+        return code, shown.decode()
+
     def configure(self, text: str) -> None:
         """Write its config.toml."""
         (self.home / "config").mkdir(exist_ok=True)
         (self.home / "config" / "config.toml").write_text(text, encoding="utf-8")
+
+
+def _until(terminal: int, wanted: bytes | None) -> bytes:
+    """What a terminal shows until something is there, or until its program has ended."""
+    shown = b""
+    ends = time.monotonic() + 60
+    while wanted is None or wanted not in shown:
+        ready, _, _ = select.select([terminal], [], [], max(0.0, ends - time.monotonic()))
+        assert ready, f"never shown: {wanted!r}; so far: {shown!r}"
+        try:
+            chunk = os.read(terminal, 4096)
+        except OSError:  # what a terminal says once its program has ended
+            chunk = b""
+        if not chunk:
+            assert wanted is None, f"ended before it showed {wanted!r}: {shown!r}"
+            break
+        shown += chunk
+    return shown
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 
 from jobfetch.sandbox import Sandbox
 
-from .program import VERDICT, Program, tree, until
+from .program import MORTAL, VERDICT, Program, tree, until
 
 ENDS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
 ANYWHERE = [("cognite", "750"), ("cognite", "753"), ("playment", "never"), ("playment", "slow-attachment")]
@@ -139,28 +138,19 @@ def test_a_closed_standard_output_is_told(jobfetch: Program) -> None:
 # --- disks ---
 
 
-# root may write anywhere, unless it gives up to overrule modes (24 drops a capability; 1 and 2 are those)
-MORTAL = """
-import ctypes, os, sys
-for capability in (1, 2):
-    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
-
-
 @pytest.mark.parametrize("shape", ["json", "raw", "csv"])
 def test_a_folder_that_may_not_be_written_is_a_disk_error(jobfetch: Program, out: Path, shape: str) -> None:
     file = out / "record"
     out.chmod(0o555)
     line = ("get", "playment", "done", "-f", shape, "--json", "-o", file)
-    run = jobfetch(*line, prefix=(sys.executable, "-c", MORTAL))
+    run = jobfetch(*line, prefix=MORTAL)
     assert (run.code, run.verdict["error"]["code"]) == (12, "disk")
     assert str(file) in run.verdict["error"]["message"]
 
 
 def test_a_folder_that_may_be_written_and_not_read_gets_the_file(jobfetch: Program, out: Path) -> None:
     out.chmod(0o333)
-    run = jobfetch("get", "cognite", "200", "-o", out / "record.json", prefix=(sys.executable, "-c", MORTAL))
+    run = jobfetch("get", "cognite", "200", "-o", out / "record.json", prefix=MORTAL)
     out.chmod(0o755)
     assert (run.code, list(tree(out))) == (0, ["record.json"])
 
