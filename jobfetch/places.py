@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,16 +49,21 @@ class Levels:
 
 def config_folder(environ: Mapping[str, str]) -> Path:
     """Where config.toml and credentials.toml lie; not absolute where no home is known."""
-    return _folder(environ.get("JOBFETCH_CONFIG_DIR"), platformdirs.user_config_path("jobfetch"))
+    return _folder(environ.get("JOBFETCH_CONFIG_DIR"), platformdirs.user_config_path)
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
     """Where tokens are kept between runs; not absolute where no home is known."""
-    return _folder(environ.get("JOBFETCH_STATE_DIR"), platformdirs.user_state_path("jobfetch"))
+    return _folder(environ.get("JOBFETCH_STATE_DIR"), platformdirs.user_state_path)
 
 
-def _folder(said: str | None, usual: Path) -> Path:
-    return Path(said).absolute() if said else usual
+def _folder(said: str | None, usual: Callable[[str], Path]) -> Path:
+    if said:
+        return Path(said).absolute()
+    try:
+        return usual("jobfetch")
+    except RuntimeError:  # a user whom the machine does not know, and no HOME
+        return Path("~", "jobfetch")
 
 
 def writable(folder: Path, variable: str) -> Path:
