@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -176,3 +177,102 @@ def test_a_traceback_shows_no_secret(bare: Program, serve: Callable[..., RawServ
     run = bare(*line, JOBFETCH_COGNITE_TOKEN=secret)
     assert run.code in {10, 11}
     assert leaks({"stdout": run.out, "stderr": run.err}, [secret]) == []
+
+
+# --- every place that a secret may come from ---
+
+#: Fit for a form or a JSON body: whatever a person may call a password.
+WILD = 'it\'s "wild"\n\\n 100%25 {x}$y`z` pässwörd€ 秘密'
+#: Fit for a header.
+TAME = "ta'me\"\\ 100%25 {x}$y`z` +/=key"
+
+_PRINTS = "import sys; sys.stdout.write(open(sys.argv[1], encoding='utf-8').read()); sys.stderr.write('careful\\n')"
+
+
+def _placed(program: Program, provider: str, name: str, secret: str, place: str) -> dict[str, Any]:
+    """Put a secret of a provider into one place; what a run needs to find it there."""
+    settings, environment, stdin = "", {}, b""
+    file = program.home / "the-secret"
+    file.write_text(json.dumps({name: secret}), encoding="utf-8")
+    file.chmod(0o600)
+    program.configure("")
+    if place == "environment":
+        environment = {f"JOBFETCH_{provider}_{name}".upper(): secret}
+    elif place == "file":
+        settings = f"{name}_file = {json.dumps(str(file))}"
+    elif place == "command":
+        settings = f"{name}_command = {json.dumps([sys.executable, '-c', _PRINTS, str(file)])}"
+    elif place == "systemd":
+        (program.home / f"jobfetch-{provider}").write_text(json.dumps({name: secret}), encoding="utf-8")
+        environment = {"CREDENTIALS_DIRECTORY": str(program.home)}
+    elif place == "credentials.toml":
+        path = program.home / "config" / "credentials.toml"
+        path.write_text(f"[{provider}]\n{name} = {json.dumps(secret)}\n", encoding="utf-8")
+        path.chmod(0o600)
+    else:
+        stdin = json.dumps({name: secret}).encode()
+    program.configure(f"[{provider}]\n{settings}\n")
+    return {"env": environment, "stdin": stdin}
+
+
+PLACES = ["environment", "file", "command", "systemd", "credentials.toml", "standard input"]
+ACCOUNTS = {
+    "cognite": ("client_secret", WILD),
+    "exabase": ("api_key", TAME),
+    "playment": ("api_key", TAME),
+    "justcrawl": ("api_key", TAME),
+    "expertai": ("password", WILD),
+}
+#: Holds the secret by design; everything else in its folders must not.
+HOLDERS = ("the-secret", "jobfetch-", "credentials.toml")
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("provider", ACCOUNTS)
+def test_whatever_a_run_writes_shows_no_secret_of_any_place(
+    serve: Callable[..., RawServer], bare: Program, provider: str, place: str
+) -> None:
+    name, secret = ACCOUNTS[provider]
+    # whoever is asked says everything back
+    server = serve(lambda peer: peer.send(_refusal({"code": peer.head, "message": f"{peer.head} {secret}"})))
+    given = _placed(bare, provider, name, secret, place)
+    given["env"] |= {
+        f"JOBFETCH_{provider}_{key}".upper(): value
+        for key, value in {"base_url": server.url, "token_url": server.url, "project": "p", "client_id": "me"}.items()
+    }
+    given["env"] |= {"JOBFETCH_EXPERTAI_USERNAME": "me@example.com"} if provider == "expertai" else {}
+    piped = ("--secret-stdin",) if place == "standard input" else ()
+    telling = (("config", "show"), ("auth", "status", "--check"), ("doctor",)) if place in {"file", "command"} else ()
+    for line in (("get", provider, "1", "-vv", *piped), *telling):
+        run = bare(*line, **given)
+        assert run.code in {0, 3, 4, 11}, run.said
+        written = {path: data for path, data in files(bare.home).items() if not any(each in path for each in HOLDERS)}
+        assert leaks({"stdout": run.out, "stderr": run.err} | written, [secret]) == [], line
+    assert server.heads != []
+
+
+CRASH = """
+import sys
+from jobfetch import credentials, transport
+def crash(*arguments, **named):
+    secret = "local"
+    raise RuntimeError("provoked")
+setattr(*{"while finding": (credentials, "find"), "while sending": (transport.Transport, "send")}[sys.argv[1]], crash)
+sys.argv[:2] = ["jobfetch"]
+from jobfetch.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("when", ["while finding", "while sending"])
+def test_the_traceback_of_a_crash_shows_no_secret(jobfetch: Program, when: str) -> None:
+    prefix = (
+        sys.executable,
+        "-c",
+        'import os, sys; os.execv(sys.executable, [sys.executable, "-c", sys.argv[1], *sys.argv[2:3], *sys.argv[4:]])',
+    )
+    run = jobfetch("get", "cognite", "200", "-vv", prefix=(*prefix, CRASH, when))
+    assert run.code == 1, run.said
+    assert "provoked" in run.said
+    assert "Traceback" in run.said
+    assert leaks({"stdout": run.out, "stderr": run.err}, SECRETS) == []
