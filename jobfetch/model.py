@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -358,6 +358,7 @@ Send = Callable[[Request], Reply]
 # --- addresses ---
 
 
+@lru_cache(maxsize=1024)
 def origin(url: str) -> tuple[str, str, int]:
     """Scheme, host and port of a URL: what a credential is bound to. What is no address is nobody's origin.
 
@@ -407,7 +408,8 @@ def _in_zone(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _http_date(text: str) -> datetime | None:
+def http_date(text: str) -> datetime | None:
+    """A date of an HTTP header; None where nobody can read it."""
     try:
         return _in_zone(parsedate_to_datetime(text))
     except (TypeError, ValueError, OverflowError):
@@ -419,9 +421,9 @@ def retry_after(reply: Reply, now: datetime) -> float | None:
     asked = reply.headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", asked):
         return hint(float(asked))
-    until = _http_date(asked)
+    until = http_date(asked)
     # against the server's own clock where it tells it: ours may be wrong by hours
-    return hint((until - (_http_date(reply.headers.get("date", "")) or now)).total_seconds()) if until else None
+    return hint((until - (http_date(reply.headers.get("date", "")) or now)).total_seconds()) if until else None
 
 
 def come_back(reply: Reply, now: datetime) -> datetime | None:
