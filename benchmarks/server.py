@@ -41,9 +41,13 @@ class Service:
         if "batch" in parts:
             return "200 OK", self._page(int(query.get("page_token") or 0)), ""
         if "jobs" in parts:
-            result = f"{self.storage}/{parts[-1]}.json"
+            result = f"{self.storage}/large" if parts[-1] == "large" else f"{self.storage}/{parts[-1]}.json"
             data = {"job_id": parts[-1], "status": "completed", "result": result}
             return "200 OK", json.dumps({"data": data, "success": True}).encode(), ""
+        if "extract" in parts:
+            common = {"thumbnail": f"{self.storage}/large"}
+            told = {"id": parts[-1], "state": "completed", "extraction": {"common": common}, "links": {}}
+            return "200 OK", json.dumps(told).encode(), ""
         if parts[-1] == "attachments":
             return "302 Found", b"", f"Location: {query['url']}?signature=x\r\n"
         return "200 OK", b'{"data":{"annotations_data":' + self._predictions + b"}}", ""

@@ -17,7 +17,7 @@ import msgspec
 from jobfetch.errors import BadReply
 from jobfetch.model import opens
 
-BLOCK = 1024 * 1024
+BLOCK = 256 * 1024
 #: Bytes without a place to cut that are held at once: a key, a number or white space of that length is no result.
 LONGEST_PIECE = 16 * 1024 * 1024
 DEEPEST = 1000

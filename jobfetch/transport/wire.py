@@ -134,8 +134,8 @@ class Wire:
             reply = Reply(response.status_code, {k.lower(): v for k, v in response.headers.items()}, b"", url)
             if reply.ok and download is not None:
                 if download.begin(reply):
-                    for chunk in response.raw.stream(CHUNK, decode_content=True):
-                        download.write(chunk)
+                    for piece in _pieces(response.raw):
+                        download.write(piece)
                     download.end(reply)
                 return reply
             limit = self._parse_limit if reply.ok else ERROR_LIMIT
@@ -205,6 +205,15 @@ def trusted(ca_bundle: str | None) -> str | bool:
         reason = "does not exist" if isinstance(error, FileNotFoundError) else "holds no authorities that can be read"
         raise ConfigError(f"{name} names {path}, which {reason}", hint="name a PEM file of authorities") from None
     return path
+
+
+def _pieces(raw: Any) -> Iterator[bytes]:
+    """A body as it comes: nothing that came before a cut is lost in a buffer that waits to be full."""
+    if raw.chunked:
+        yield from raw.stream(CHUNK, decode_content=True)
+        return
+    while piece := raw.read1(CHUNK, decode_content=True):
+        yield piece
 
 
 def _limited(chunks: Iterator[bytes], reply: Reply, limit: int) -> Iterator[bytes]:
