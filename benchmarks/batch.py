@@ -77,9 +77,10 @@ def main() -> None:
     options = parser.parse_args()
     taking_part = contenders()
     runs: dict[str, list[Run]] = {name: [] for name in taking_part}
-    with serving(latency=options.latency, jobs=options.jobs) as url, tempfile.TemporaryDirectory(
-        dir=options.place
-    ) as place:
+    with (
+        serving(latency=options.latency, jobs=options.jobs) as url,
+        tempfile.TemporaryDirectory(dir=options.place) as place,
+    ):
 
         def go(contender: Contender, name: str, count: int) -> Run:
             ids, folder = Path(place) / f"{name}.txt", Path(place) / name
@@ -100,7 +101,9 @@ def main() -> None:
             for index, (name, contender) in enumerate(taking_part.items()):
                 runs[name].append(go(contender, f"{number}-{index}", options.jobs))
     limit = options.jobs * options.latency / options.workers
-    print(f"{options.jobs} jobs, {options.latency * 1000:.0f} ms latency, {options.workers} workers: limit {limit:.2f} s\n")
+    print(
+        f"{options.jobs} jobs, {options.latency * 1000:.0f} ms latency, {options.workers} workers: limit {limit:.2f} s\n"
+    )
     print(table(runs, against=[*taking_part][-1], limit=limit))
 
 

@@ -1,6 +1,6 @@
 """Stands in for `jobfetch batch download cognite` until that command is there: the path of `get` in a pool of threads.
 
-    python benchmarks/driver.py URL IDS FOLDER WORKERS
+python benchmarks/driver.py URL IDS FOLDER WORKERS
 """
 
 from __future__ import annotations

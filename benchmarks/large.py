@@ -51,9 +51,10 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.05, help="seconds before each reply")
     parser.add_argument("--place", help="a folder for the files, for example on a memory-backed disk")
     options = parser.parse_args()
-    with serving(latency=options.latency, large=options.mib) as url, tempfile.TemporaryDirectory(
-        dir=options.place
-    ) as place:
+    with (
+        serving(latency=options.latency, large=options.mib) as url,
+        tempfile.TemporaryDirectory(dir=options.place) as place,
+    ):
         taking_part = contenders(url)
         runs: dict[str, list[Run]] = {name: [] for name in taking_part}
 

@@ -139,7 +139,10 @@ class Wire:
                     download.end(reply)
                 return reply
             limit = self._parse_limit if reply.ok else ERROR_LIMIT
-            if 0 < (response.raw.length_remaining or 0) <= min(limit, CHUNK) and "content-encoding" not in reply.headers:
+            if (
+                0 < (response.raw.length_remaining or 0) <= min(limit, CHUNK)
+                and "content-encoding" not in reply.headers
+            ):
                 body = response.raw.read()  # small, and as long as it says: no need to look for its end
             else:
                 body = b"".join(_limited(response.raw.stream(CHUNK, decode_content=True), reply, limit))
@@ -324,9 +327,8 @@ class _Adapter(HTTPAdapter):
         """The pool of the request's origin, whose proxy and authorities stay what they are."""
         home = origin(request.url)
         if home not in self._pools:
-            if len(self._pools) == _ORIGINS:  # the manager is about to close the oldest of them
-                self._pools.clear()
-                self._verified.clear()
+            if len(self._pools) == _ORIGINS:  # the manager is about to forget the oldest of them
+                self._forget()
             self._pools[home] = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
         return self._pools[home]
 
@@ -346,6 +348,16 @@ class _Adapter(HTTPAdapter):
         response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
         response.request, response.url = req, req.url
         return response
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._forget()
+        super().close()
+
+    def _forget(self) -> None:
+        # a pool closes its connections once nobody knows it
+        self._pools.clear()
+        self._verified.clear()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)

@@ -207,6 +207,12 @@ def test_a_file_that_is_cut_every_time_leaves_nothing(fetch: Fetch) -> None:
     assert done.run.verdict["outputs"] == []
 
 
+def test_a_rest_that_ends_early_without_having_said_how_long_it_is_is_cut(fetch: Fetch) -> None:
+    length = f"Content-Length: {len(BODY) - CUT}\r\n".encode()
+    done = fetch(scripted(cut(TAG), rest(TAG, until=CUT + 10).replace(length, b"")), retries=1)
+    assert (done.run.code, tree(done.folder)) == (11, {})
+
+
 def test_a_refusal_in_place_of_the_rest_leaves_nothing(fetch: Fetch) -> None:
     done = fetch(scripted(cut(TAG), reply(b"<Error/>", "Content-Type: text/xml", status="403 Forbidden")))
     assert (done.run.code, tree(done.folder)) == (10, {})
