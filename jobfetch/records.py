@@ -5,12 +5,9 @@ It writes no file: it gives bytes to whoever does.
 
 from __future__ import annotations
 
-import codecs
 import json
-import mmap
-import os
 from collections.abc import Callable
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import jmespath
 import jmespath.exceptions
@@ -18,7 +15,7 @@ import msgspec
 import pydantic
 
 from jobfetch.errors import BadReply, UsageError
-from jobfetch.model import Json, State, Status, StoredAsset, compact, encode, opens
+from jobfetch.model import Json, State, Status, StoredAsset, compact, encode
 
 SCHEMA = "jobfetch.result/1"
 
@@ -157,30 +154,3 @@ def _as_written(value: Json) -> Json:
     if isinstance(value, float) and hasattr(value, "text"):
         return msgspec.Raw(value.text)
     return msgspec.Raw(str(value)) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-# --- what is only stored ---
-
-
-def check_json_file(file: BinaryIO) -> None:
-    """Read over a written file without holding it in memory; `BadReply` where it is not JSON."""
-    file.flush()
-    if file.seek(0, os.SEEK_END) == 0:
-        raise BadReply("the result is empty")
-    file.seek(0)
-    start = len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0
-    utf8 = codecs.getincrementaldecoder("utf-8")()
-    try:
-        while chunk := file.read(1024 * 1024):
-            utf8.decode(chunk)
-        utf8.decode(b"", final=True)
-        with (
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as body,
-            memoryview(body) as view,
-            view[start:] as json_,
-        ):
-            msgspec.json.decode(json_, type=msgspec.Raw)
-            if opens(bytes(json_[:4096])) not in {b"{", b"["}:
-                raise BadReply("the result is neither a JSON object nor a list")
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        raise BadReply("the result is not JSON") from None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from jobfetch import disk, export, flatten, poll, records
+from jobfetch import disk, export, flatten, jsonfile, poll, records
 from jobfetch.errors import Exit, JobFailed, JobfetchError, Partial, ResultGone
 from jobfetch.fetch import linked
 from jobfetch.fetch.service import SMALL, Service, Waiting, Wanted, checked, ends_the_run, resolved
@@ -181,7 +181,7 @@ def _stream(service: Service, job_id: str, status: Status, path: Path | None) ->
     with _opened(path) as file:
         reply = resolved(service, job_id, status, file)
         promised_json(reply)
-        records.check_json_file(file)
+        jsonfile.check(file)
         if file.tell() <= SMALL:
             # a refusal can come with HTTP 200: only a look inside tells
             file.seek(0)

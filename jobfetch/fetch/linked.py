@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from jobfetch import disk
@@ -80,20 +79,23 @@ def _asset(
     A link that is refused is resolved `anew` once.
     """
     try:
-        with disk.spool(place) as spool:
-            reply = service.follow(asset.request, spool)
+        with disk.replacing(place / f"{number:04d}", suffix=lambda: suffix) as file:
+            reply = service.follow(asset.request, file)
             if refused_link(service, reply) and (fresh := anew(asset.path)):
-                reply = service.follow(fresh, spool)
+                reply = service.follow(fresh, file)
             checked(service, reply)
             if reply.media_type == "text/html" and not asset.page:
                 raise BadReply("the link answers with a web page")
-            spool.seek(0)
-            name = f"{number:04d}{_SUFFIXES.get(reply.media_type, '.bin')}"
-            return _stored(place / name, asset.path, iter(partial(spool.read, 1024 * 1024), b""))
+            suffix = _SUFFIXES.get(reply.media_type, ".bin")
+            length = file.tell()
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except JobfetchError as error:
         if _ends_the_job(error):
             raise
         return StoredAsset(path=asset.path, file=None, bytes=None, sha256=None, error=error.message)
+    name = f"{place.name}/{number:04d}{suffix}"
+    return StoredAsset(path=asset.path, file=name, bytes=length, sha256=digest)
 
 
 def walked(service: Service, place: Path, parts: Parts) -> StoredAsset:

@@ -15,6 +15,7 @@ from urllib.parse import urljoin, urlsplit
 from jobfetch.errors import BadReply, JobfetchError, StillRunning
 from jobfetch.model import Deadline, Purpose, Reply, Request, origin, retry_after, rfc3339, safe_url
 from jobfetch.spec import PLAIN_ERRORS, ErrorRules, Kind
+from jobfetch.transport.download import Download
 from jobfetch.transport.wire import Wire
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -61,6 +62,8 @@ class Transport:
     def send(self, request: Request, *, signer: Signer | None = None, sink: BinaryIO | None = None) -> Reply:
         """The reply, whatever its status, after the retries that it deserved; a good body goes into `sink`, if given.
 
+        What came of a body before it was cut stays in the sink, and the next try asks for the rest where it can be had.
+
         Raises:
             Unavailable: the retries are used up.
             CutReply: likewise, and the reply was cut each time.
@@ -68,13 +71,15 @@ class Transport:
             BadReply: a redirect that may not be followed.
 
         """
+        download = None if sink is None else Download(file=sink, now=self._now)
+        if download:
+            download.drop()
         for tried in range(1, self._tries + 1):
-            if sink is not None:
-                sink.seek(0)
-                sink.truncate()
-            error, reply = self._try(request, signer, sink)
+            error, reply = self._try(request, signer, download)
             trouble = None if reply is None else self._rules(request, reply).read(reply)
             if reply is not None and (trouble is None or trouble.kind is not Kind.RETRY):
+                if download and not reply.ok:
+                    download.drop()
                 return reply
             problem = trouble.error(tries=tried) if trouble else error
             if problem is None:
@@ -89,15 +94,19 @@ class Transport:
         raise AssertionError("there is at least one try")
 
     def _try(
-        self, request: Request, signer: Signer | None, sink: BinaryIO | None
+        self, request: Request, signer: Signer | None, download: Download | None
     ) -> tuple[JobfetchError | None, Reply | None]:
         try:
-            return None, self._followed(request, signer, sink)
+            reply = self._followed(request, signer, download)
+            if download and download.refused(reply):
+                self._notify(f"{safe_url(reply.url)} does not send the rest of what it began; asking for all of it")
+                reply = self._followed(request, signer, download)
         except JobfetchError as error:
             # a token request inside this one has had its own retries
             if not error.transient or error.settled:
                 raise
             return error, None
+        return None, reply
 
     def _rules(self, request: Request, reply: Reply) -> ErrorRules:
         foreign = origin(reply.url) != origin(self._home or request.url)
@@ -118,24 +127,25 @@ class Transport:
         self._notify(f"{problem.message}; trying again in {wait:.1f} s ({tried} of {self._tries - 1})")
         self._sleep(wait)
 
-    def _followed(self, request: Request, signer: Signer | None, sink: BinaryIO | None) -> Reply:
-        """One try: the request, and the redirects that it may follow."""
+    def _followed(self, request: Request, signer: Signer | None, download: Download | None) -> Reply:
+        """The request, and the redirects that it may follow."""
         for _ in range(MOST_HOPS + 1):
-            reply = self._signed(request, signer, sink)
+            reply = self._signed(request, signer, download)
             if reply.status not in REDIRECTS:
                 return reply
             request, signer = _redirected(request, reply, signer)
         raise BadReply(f"{safe_url(request.url)} redirects without end", hint="check base_url")
 
-    def _signed(self, request: Request, signer: Signer | None, sink: BinaryIO | None) -> Reply:
+    def _signed(self, request: Request, signer: Signer | None, download: Download | None) -> Reply:
         """One exchange with credentials; refused ones are renewed once."""
-        request = replace(request, url=self._wire.address(request.url))
-        credentials = signer.headers(request.url) if signer else {}
-        reply = self._wire.exchange(request, request.url, {**request.headers, **credentials}, sink)
+        address = self._wire.address(request.url)
+        request = request if address == request.url else replace(request, url=address)
+        headers = {**request.headers, **(download.ask(address) if download else {})}
+        credentials = signer.headers(address) if signer else {}
+        reply = self._wire.exchange(request, address, {**headers, **credentials}, download)
         if signer and credentials and reply.status == 401 and signer.renew(credentials):  # noqa: PLR2004 - HTTP's own
             self._notify("the credential was refused; renewed, asking once more")
-            credentials = signer.headers(request.url)
-            reply = self._wire.exchange(request, request.url, {**request.headers, **credentials}, sink)
+            reply = self._wire.exchange(request, address, {**headers, **signer.headers(address)}, download)
         return reply
 
 

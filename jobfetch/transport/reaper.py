@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+#: Seconds after which the thread looks whether there is anything left to watch.
+_LONGEST_SLEEP = 60.0
+
 
 @dataclass(eq=False)
 class Watch:
@@ -18,30 +21,36 @@ class Watch:
     ends: float
     line: socket.socket | None = None
     fired: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    _kept: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def hold(self, line: socket.socket) -> None:
         """Name the line that carries the request; closed at once where the time is already up."""
-        with self.lock:
+        with self._lock:
             self._drop()
-            # a twin of the descriptor: the connection may let go of its own before the body is read
-            self.line = line.dup()
+            self.line = line
             if self.fired:
                 _shut(self.line)
 
+    def keep(self, line: socket.socket) -> bool:
+        """Whether this very line is held here: it stays open then, and is closed when the request is over."""
+        with self._lock:
+            self._kept = self._kept or self.line is line
+            return self.line is line
+
     def release(self) -> None:
         """The request is over."""
-        with self.lock:
+        with self._lock:
             self._drop()
 
     def _drop(self) -> None:
-        if self.line:
+        if self.line and self._kept:
             self.line.close()
-        self.line = None
+        self.line, self._kept = None, False
 
     def fire(self) -> None:
         """Close the line: whoever waits for it wakes up."""
-        with self.lock:
+        with self._lock:
             self.fired = True
             if self.line:
                 _shut(self.line)
@@ -53,12 +62,16 @@ def _shut(line: socket.socket) -> None:
 
 
 class Reaper:
-    """One thread for all requests of a transport, started with the first and gone with the last."""
+    """One thread for all requests of a transport, started with the first and gone some time after the last.
+
+    It sleeps until the first of them must be over: requests that come and go in the meantime do not wake it.
+    """
 
     def __init__(self) -> None:
         self._watches: set[Watch] = set()
         self._changed = threading.Condition()
-        self._running = False
+        #: when the thread looks next, on `time.monotonic`; None where there is no thread
+        self._looks_at: float | None = None
 
     @contextmanager
     def watching(self, ends: float) -> Iterator[Watch]:
@@ -66,10 +79,11 @@ class Reaper:
         watch = Watch(ends)
         with self._changed:
             self._watches.add(watch)
-            if not self._running:
-                self._running = True
+            if self._looks_at is None:
+                self._looks_at = ends
                 threading.Thread(target=self._run, name="jobfetch-reaper", daemon=True).start()
-            self._changed.notify()
+            elif ends < self._looks_at:
+                self._changed.notify()
         try:
             yield watch
         finally:
@@ -78,16 +92,14 @@ class Reaper:
             watch.release()
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                if not self._watches and not self._changed.wait(1.0) and not self._watches:
-                    self._running = False
-                    return
+        with self._changed:
+            while self._watches:
                 now = time.monotonic()
                 due = {watch for watch in self._watches if watch.ends <= now}
                 self._watches -= due
-                if not due:
-                    ends = min((watch.ends for watch in self._watches), default=now)
-                    self._changed.wait(min(ends - now, 60.0))
-            for watch in due:
-                watch.fire()
+                for watch in due:
+                    watch.fire()
+                self._looks_at = min((watch.ends for watch in self._watches), default=now + _LONGEST_SLEEP)
+                self._looks_at = min(self._looks_at, now + _LONGEST_SLEEP)
+                self._changed.wait(self._looks_at - now)
+            self._looks_at = None

@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from jobfetch.errors import BadReply, ConfigError, CutReply, JobfetchError, StillRunning, Unavailable
 from jobfetch.model import Deadline, Purpose, Reply, Request, encode, origin, safe_url
+from jobfetch.transport.download import Download
 from jobfetch.transport.reaper import Reaper, Watch
 
 #: Bytes that may be held in memory to be parsed.
@@ -38,6 +41,11 @@ SMALL_REPLY_TIMEOUT = 300.0
 CHUNK = 256 * 1024
 
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+#: Preparing a URL is what costs most of a small request. One like this comes out as it went in wherever its place does:
+#: nothing to quote or to unquote, no segment that begins with a dot, nothing that could be a user or a fragment.
+_PLAIN = re.compile(r"(?P<place>https?://[^/?#@\\\s]+)(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+(\?[A-Za-z0-9._~=&-]+)?")
+_MOST_PLACES = 1000
 
 
 class Wire:
@@ -57,11 +65,15 @@ class Wire:
         self._parse_limit = parse_limit
         self._reaper = Reaper()
         self._proxies: dict[tuple[str, str, int], dict[str, str]] = {}
+        #: scheme, host and port that came out of `address` as they went in
+        self._places: set[str] = set()
         self._local = threading.local()
         self._adapters: list[_Adapter] = []
 
-    def exchange(self, request: Request, url: str, headers: Mapping[str, str], sink: BinaryIO | None = None) -> Reply:
-        """Send once and read the reply: into `sink` where it is good and a sink is given, else into memory.
+    def exchange(
+        self, request: Request, url: str, headers: Mapping[str, str], download: Download | None = None
+    ) -> Reply:
+        """Send once and read the reply: into `download` where it is good and one is given, else into memory.
 
         Raises:
             Unavailable: no connection, no answer, a reset.
@@ -74,7 +86,7 @@ class Wire:
         adapter = self._adapter()
         with self._reaper.watching(ends) as watch, adapter.watched_by(watch):
             try:
-                reply = self._exchange(adapter, request, url, headers, sink)
+                reply = self._exchange(adapter, request, url, headers, download)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 if not watch.fired:
                     raise _translated(error, url) from None
@@ -86,14 +98,21 @@ class Wire:
 
     def address(self, url: str) -> str:
         """The URL as it will be connected to, without a user in it: what is checked is what is asked."""
+        plain = _PLAIN.fullmatch(url)
+        if plain and plain["place"] in self._places:
+            return url
+        prepared = requests.PreparedRequest()
         try:
-            prepared = requests.Request("GET", url).prepare().url or ""
-            parts = urlsplit(prepared)
+            prepared.prepare_url(url, None)
+            parts = urlsplit(prepared.url or "")
             if "\\" in url or not parts.hostname:
                 raise ValueError  # noqa: TRY301 - the same answer as for what cannot be prepared
-            return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+            address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         except (requests.RequestException, UnicodeError, ValueError):
             raise BadReply(f"{safe_url(url)} is no address that can be asked", hint="check base_url") from None
+        if plain and address == url and len(self._places) < _MOST_PLACES:
+            self._places.add(plain["place"])
+        return address
 
     def close(self) -> None:
         """Close every connection, so that the process can end at once."""
@@ -101,11 +120,11 @@ class Wire:
             adapter.close()
 
     def _exchange(
-        self, adapter: _Adapter, request: Request, url: str, headers: Mapping[str, str], sink: BinaryIO | None
+        self, adapter: _Adapter, request: Request, url: str, headers: Mapping[str, str], download: Download | None
     ) -> Reply:
         left = self._time_for(request)
         response = adapter.send(
-            self._prepared(request, url, headers),
+            self._prepared(request, url, headers, packed=download is None and request.accept == "application/json"),
             stream=True,
             timeout=(min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left)),
             verify=self._verify,
@@ -113,12 +132,20 @@ class Wire:
         )
         with contextlib.closing(response):
             reply = Reply(response.status_code, {k.lower(): v for k, v in response.headers.items()}, b"", url)
-            if reply.ok and sink is not None:
-                for chunk in response.raw.stream(CHUNK, decode_content=True):
-                    sink.write(chunk)
+            if reply.ok and download is not None:
+                if download.begin(reply):
+                    for piece in _pieces(response.raw):
+                        download.write(piece)
+                    download.end(reply)
                 return reply
             limit = self._parse_limit if reply.ok else ERROR_LIMIT
-            body = b"".join(_limited(response.raw.stream(CHUNK, decode_content=True), reply, limit))
+            if (
+                0 < (response.raw.length_remaining or 0) <= min(limit, CHUNK)
+                and "content-encoding" not in reply.headers
+            ):
+                body = response.raw.read()  # small, and as long as it says: no need to look for its end
+            else:
+                body = b"".join(_limited(response.raw.stream(CHUNK, decode_content=True), reply, limit))
             return Reply(reply.status, reply.headers, body, url)
 
     def _too_late(self, url: str) -> JobfetchError:
@@ -132,12 +159,14 @@ class Wire:
             raise StillRunning("the deadline passed")
         return left if request.purpose is Purpose.RESULT else min(left, SMALL_REPLY_TIMEOUT)
 
-    def _prepared(self, request: Request, url: str, headers: Mapping[str, str]) -> requests.PreparedRequest:
+    def _prepared(
+        self, request: Request, url: str, headers: Mapping[str, str], *, packed: bool
+    ) -> requests.PreparedRequest:
         whole = {
             "User-Agent": self._user_agent,
             "Accept": request.accept,
-            # what is stored as it comes has a length that means bytes
-            "Accept-Encoding": "gzip" if request.accept == "application/json" else "identity",
+            # what is stored as it comes has a length that means bytes, and a rest that can be asked for
+            "Accept-Encoding": "gzip" if packed else "identity",
             **headers,
         }
         for name, value in whole.items():
@@ -145,7 +174,12 @@ class Wire:
                 raise ConfigError(f"the header {name} cannot carry its value", hint="look for stray characters in it")
         body = None if request.json is None else encode(request.json)
         whole |= {"Content-Type": "application/json; charset=utf-8"} if body else {}
-        return requests.Request(request.method, url, headers=whole, data=body or dict(request.form or {})).prepare()
+        prepared = requests.PreparedRequest()
+        # the address has been prepared, and the headers are checked: once is enough, it is what costs most here
+        prepared.method, prepared.url, prepared.headers = request.method, url, CaseInsensitiveDict()
+        prepared.prepare_body(body or dict(request.form or {}), None)
+        prepared.headers = {**prepared.headers, **whole}  # type: ignore[assignment]  # any mapping does
+        return prepared
 
     def _adapter(self) -> _Adapter:
         if not hasattr(self._local, "adapter"):
@@ -186,6 +220,15 @@ def trusted(ca_bundle: str | None) -> str | bool:
         reason = "does not exist" if isinstance(error, FileNotFoundError) else "holds no authorities that can be read"
         raise ConfigError(f"{name} names {path}, which {reason}", hint="name a PEM file of authorities") from None
     return path
+
+
+def _pieces(raw: Any) -> Iterator[bytes]:
+    """A body as it comes: nothing that came before a cut is lost in a buffer that waits to be full."""
+    if raw.chunked:
+        yield from raw.stream(CHUNK, decode_content=True)
+        return
+    while piece := raw.read1(CHUNK, decode_content=True):
+        yield piece
 
 
 def _limited(chunks: Iterator[bytes], reply: Reply, limit: int) -> Iterator[bytes]:
@@ -258,42 +301,93 @@ _TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], type[JobfetchError], str
 )
 
 
+#: Origins whose connections a thread keeps, the same number that the pool manager keeps.
+_ORIGINS = 10
+
+
 class _Adapter(HTTPAdapter):
-    """requests' adapter over connections that the reaper can close."""
+    """requests' adapter over connections that the reaper can close; what is the same for every request is done once.
+
+    It belongs to one thread, so that a connection to each origin is all it needs.
+    """
 
     def __init__(self) -> None:
-        self.watch: Watch | None = None
-        super().__init__(max_retries=0)
+        self._watch: Watch | None = None
+        self._pools: dict[tuple[str, str, int], HTTPConnectionPool] = {}
+        self._verified: set[HTTPConnectionPool] = set()
+        super().__init__(max_retries=0, pool_connections=_ORIGINS, pool_maxsize=1)
 
     @contextlib.contextmanager
     def watched_by(self, watch: Watch) -> Iterator[None]:
-        self.watch = watch
+        self._watch = watch
         try:
             yield
         finally:
-            self.watch = None
+            self._watch = None
+
+    def hold(self, line: socket.socket) -> None:
+        """A connection carries the request that is watched over this line."""
+        if self._watch:
+            self._watch.hold(line)
+
+    def let_go(self, line: socket.socket) -> None:
+        """A connection needs this line no longer; the body that is still in it may."""
+        if not self._watch or not self._watch.keep(line):
+            line.close()
+
+    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
+        """The pool of the request's origin, whose proxy and authorities stay what they are."""
+        home = origin(request.url)
+        if home not in self._pools:
+            if len(self._pools) == _ORIGINS:  # the manager is about to forget the oldest of them
+                self._forget()
+            self._pools[home] = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+        return self._pools[home]
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Name the authorities to a pool once: it looks at the disk."""
+        if conn not in self._verified:
+            super().cert_verify(conn, url, verify, cert)
+            self._verified.add(conn)
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        """What stands in the request line."""
+        return super().request_url(request, proxies) if proxies else str(request.path_url)
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """The reply without what nobody asks of it here: no cookies, no guess at an encoding."""
+        response = requests.Response()
+        response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
+        response.request, response.url = req, req.url
+        return response
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._forget()
+        super().close()
+
+    def _forget(self) -> None:
+        # a pool closes its connections once nobody knows it
+        self._pools.clear()
+        self._verified.clear()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = self._pools()
+        self.poolmanager.pool_classes_by_scheme = self._reapable_pools()
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = self._pools()
+        manager.pool_classes_by_scheme = self._reapable_pools()
         return manager
 
-    def _pools(self) -> dict[str, type[HTTPConnectionPool]]:
-        def hold(line: socket.socket) -> None:
-            if self.watch:
-                self.watch.hold(line)
-
-        plain = type("Pool", (HTTPConnectionPool,), {"ConnectionCls": _reapable(HTTPConnection, hold)})
-        secure = type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": _reapable(HTTPSConnection, hold)})
+    def _reapable_pools(self) -> dict[str, type[HTTPConnectionPool]]:
+        plain = type("Pool", (HTTPConnectionPool,), {"ConnectionCls": _reapable(HTTPConnection, self)})
+        secure = type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": _reapable(HTTPSConnection, self)})
         return {"http": plain, "https": secure}
 
 
-def _reapable(base: Any, hold: Callable[[socket.socket], None]) -> Any:
-    """urllib3's connection class, extended: `hold` gets the line of every request before it can block."""
+def _reapable(base: Any, adapter: _Adapter) -> Any:
+    """urllib3's connection class, extended: the adapter gets the line of every request before it can block."""
 
     class Connection(base):  # type: ignore[misc]  # the base is a parameter
         line: socket.socket | None = None
@@ -302,18 +396,18 @@ def _reapable(base: Any, hold: Callable[[socket.socket], None]) -> Any:
             sock: socket.socket = _in_time(self.timeout, super()._new_conn)
             # a twin of the descriptor: TLS takes the socket itself over
             self.line = sock.dup()
-            hold(self.line)
+            adapter.hold(self.line)
             return sock
 
         def request(self, *args: Any, **kwargs: Any) -> None:
             if self.line:
-                hold(self.line)
+                adapter.hold(self.line)
             super().request(*args, **kwargs)
 
         def close(self) -> None:
             line, self.line = self.line, None
             if line:
-                line.close()
+                adapter.let_go(line)
             super().close()
 
     return Connection

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobfetch import flatten, records
+from jobfetch import flatten, jsonfile, records
 from jobfetch.errors import BadReply, UsageError
 from jobfetch.model import FailedItem, JobError, Reply, State, Status, StoredAsset
 
@@ -151,7 +151,7 @@ def stored(tmp_path: Path) -> Callable[[bytes], None]:
     def check(body: bytes) -> None:
         with tempfile.TemporaryFile(dir=tmp_path) as file:
             file.write(body)
-            records.check_json_file(file)
+            jsonfile.check(file)
 
     return check
 
@@ -254,6 +254,6 @@ def test_any_text_is_the_text_of_its_cell(text: str) -> None:
 def test_the_file_that_is_checked_stays_as_it_is(tmp_path: Path) -> None:
     with (tmp_path / "f").open("w+b") as file:
         file.write(b'{"a":  1}')
-        records.check_json_file(file)
+        jsonfile.check(file)
         file.seek(0, io.SEEK_SET)
         assert file.read() == b'{"a":  1}'

@@ -14,6 +14,8 @@ import pytest
 import requests
 import responses
 import urllib3
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobfetch.errors import BadReply, ConfigError, CutReply, Exit, JobfetchError, StillRunning, Unavailable
 from jobfetch.model import Deadline, Purpose, Reply, Request, origin
@@ -747,3 +749,54 @@ def test_what_is_no_address_is_a_bad_reply_and_not_a_crash(
 ) -> None:
     with pytest.raises(JobfetchError):
         world(retries=0).send(Request(url=url))
+
+
+PIECES = [
+    "https://api.example.com",
+    "http://API.example.com",
+    "https://a.test:8080",
+    "/",
+    "//",
+    ".",
+    "..",
+    "a",
+    "~",
+    "%7E",
+]
+PIECES += [
+    "%2f",
+    "?",
+    "&",
+    "=",
+    "#",
+    "@",
+    ":",
+    "\\",
+    " ",
+    "é",
+    "user:word@",
+    "jobs",
+    "1",
+    "_",
+    "-",
+    ";",
+    "[",
+    "|",
+    "\n",
+]
+
+
+@given(st.sampled_from(PIECES[:3]), st.lists(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), max_size=6))
+def test_an_address_is_the_same_whatever_was_asked_for_before(place: str, tails: list[str]) -> None:
+    deadline = Deadline(1.0, lambda: 0.0)
+
+    def addressed(wire: Wire, url: str) -> str | None:
+        try:
+            return wire.address(url)
+        except BadReply:
+            return None
+
+    experienced = Wire(deadline=deadline, user_agent="jobfetch/test")
+    for tail in ["/jobs/1", *tails]:
+        new = Wire(deadline=deadline, user_agent="jobfetch/test")
+        assert addressed(experienced, place + tail) == addressed(new, place + tail)

@@ -1,0 +1,79 @@
+"""One large file: curl, a script that holds the reply in memory, and jobfetch, in one run.
+
+    python benchmarks/large.py [--mib 1024] [--rounds 5] [--place /dev/shm]
+
+All ask the same server for the same bytes. The contenders of jobfetch also ask for the job first, check the length,
+flush the file to disk, and put it under its name at the end; the result is checked for being JSON as well, the linked file
+gets its SHA-256. The script is run once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from measure import HERE, JOBFETCH, Run, serving, table, timed
+
+KEYS = {"JOBFETCH_PLAYMENT_API_KEY": "key", "JOBFETCH_EXABASE_API_KEY": "key", "JOBFETCH_CONFIG_DIR": "/nonexistent"}
+
+
+def contenders(url: str) -> dict[str, tuple[Callable[[Path], Run], str]]:
+    """Who takes part here, by name, and where under its folder the file lies afterwards."""
+
+    def curl(folder: Path) -> Run:
+        return timed(["curl", "-sS", "-o", str(folder / "file"), f"{url}/large"])
+
+    def linked(folder: Path) -> Run:
+        line = [str(JOBFETCH), "get", "exabase", "large", "--base-url", url, "--assets", "-o", str(folder / "job.json")]
+        return timed([*line, "-q"], KEYS)
+
+    def result(folder: Path) -> Run:
+        line = [str(JOBFETCH), "get", "playment", "large", "--base-url", url, "--project", "p", "-f", "raw"]
+        return timed([*line, "-o", str(folder / "file"), "-q"], KEYS)
+
+    found: dict[str, tuple[Callable[[Path], Run], str]] = {}
+    if shutil.which("curl"):
+        found["curl -o"] = (curl, "file")
+    else:
+        print("curl is not on PATH: left out")
+    return {**found, "jobfetch, linked file": (linked, "large.assets/0001.json"), "jobfetch, result": (result, "file")}
+
+
+def main() -> None:
+    """Run the rounds and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, prog=Path(__file__).name)
+    parser.add_argument("--mib", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--latency", type=float, default=0.05, help="seconds before each reply")
+    parser.add_argument("--place", help="a folder for the files, for example on a memory-backed disk")
+    options = parser.parse_args()
+    with (
+        serving(latency=options.latency, large=options.mib) as url,
+        tempfile.TemporaryDirectory(dir=options.place) as place,
+    ):
+        taking_part = contenders(url)
+        runs: dict[str, list[Run]] = {name: [] for name in taking_part}
+
+        def go(contender: Callable[[Path], Run], kept: str) -> Run:
+            with tempfile.TemporaryDirectory(dir=place) as folder:
+                run = contender(Path(folder))
+                size = (Path(folder) / kept).stat().st_size
+                if size != options.mib << 20:
+                    sys.exit(f"{kept}: {size} bytes instead of {options.mib << 20}")
+                return run
+
+        for _ in range(options.rounds):
+            for name, (contender, kept) in taking_part.items():
+                runs[name].append(go(contender, kept))
+        script = [sys.executable, str(HERE / "peers.py"), "content", f"{url}/large"]
+        runs["script with response.content"] = [go(lambda folder: timed([*script, str(folder / "file")]), "file")]
+    print(f"{options.mib} MiB\n")
+    print(table(runs, against=next(iter(runs))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What every benchmark needs: the server in a process of its own, a run with its time and memory, a table of ratios."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+HERE = Path(__file__).parent
+JOBFETCH = Path(sys.executable).with_name("jobfetch")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One whole process: wall seconds, CPU seconds, and the most memory it held, in MB."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+@contextlib.contextmanager
+def serving(**options: float) -> Iterator[str]:
+    """The address of a server with these options."""
+    line = [sys.executable, str(HERE / "server.py")]
+    line += [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    with subprocess.Popen(line, stdout=subprocess.PIPE) as server:
+        assert server.stdout  # noqa: S101 - it has a pipe
+        try:
+            yield json.loads(server.stdout.readline())["api"]
+        finally:
+            server.terminate()
+
+
+def timed(line: list[str], environment: Mapping[str, str] | None = None) -> Run:
+    """Run a command to its end; it must end well."""
+    started = time.monotonic()
+    # no `with`: waiting for it is what tells its memory
+    process = subprocess.Popen(  # noqa: S603, RUF100
+        line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **(environment or {})}
+    )
+    assert process.stderr  # noqa: S101 - it has a pipe
+    said = process.stderr.read()
+    _, ended, usage = os.wait4(process.pid, 0)
+    wall = time.monotonic() - started
+    process.returncode = os.waitstatus_to_exitcode(ended)
+    if process.returncode:
+        sys.exit(f"{line[0]} ended with {process.returncode}: {said.decode(errors='replace')[-2000:]}")
+    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def table(runs: Mapping[str, list[Run]], *, against: str, limit: float | None = None) -> str:
+    """Medians of every contender, and the ratio of its time to that of one of them and to the limit."""
+    base = median(run.wall for run in runs[against])
+    head = ["", "seconds", f"x {against}", *(["x limit"] if limit else []), "CPU s", "peak MB", "runs"]
+    rows = []
+    for name, each in runs.items():
+        wall = median(run.wall for run in each)
+        cpu, peak = median(run.cpu for run in each), max(run.peak for run in each)
+        to_limit = [f"{wall / limit:.2f}"] if limit else []
+        rows.append([name, f"{wall:.2f}", f"{wall / base:.2f}", *to_limit, f"{cpu:.2f}", f"{peak:.0f}", str(len(each))])
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in [head, ["-" * width for width in widths], *rows]
+    ]
+    return "\n".join(lines)
