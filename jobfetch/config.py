@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import platformdirs
 import pydantic
 
-from jobfetch.errors import ConfigError
+from jobfetch.errors import ConfigError, UsageError
 from jobfetch.model import safe_url
 from jobfetch.spec import Param, Provider
 
@@ -142,9 +142,25 @@ def read(environ: Mapping[str, str]) -> File:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", hint="check its owner and mode") from None
 
 
+def default_provider(environ: Mapping[str, str], providers: Mapping[str, Provider]) -> str:
+    """The provider of a line that names none; `UsageError` where none is set, `ConfigError` where there is no such."""
+    file = read(environ)
+    file.check(providers)
+    name = file.tables.get("default_provider")
+    if name is None:
+        raise UsageError(
+            f"which provider? One of {', '.join(providers)}",
+            hint=f"name it behind `batch download`, or set default_provider in {file.path}",
+        )
+    if name not in providers:
+        raise ConfigError(f"{file.path}: default_provider {name!r} is none of {', '.join(providers)}")
+    return str(name)
+
+
 def params_of(provider: Provider) -> tuple[Param, ...]:
     """Every setting of a provider, those that all have first."""
-    return (Param(name=BASE_URL.name, help=BASE_URL.help, env=provider.base_url_env), STATES, *provider.settings)
+    base_url = Param(name=BASE_URL.name, help=BASE_URL.help, env=provider.base_url_env)
+    return (base_url, STATES, *provider.settings, *provider.filters)
 
 
 def resolve(
@@ -157,7 +173,7 @@ def resolve(
         for param in params_of(provider)
         if (value := _first(_places(provider, param, options.get(param.name), sources)))
     }
-    for param in provider.settings:
+    for param in params_of(provider):
         if param.choices and param.name in values and values[param.name].text not in param.choices:
             raise ConfigError(
                 f"{param.name} (from {values[param.name].origin}) is {values[param.name].text!r}",

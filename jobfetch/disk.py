@@ -50,11 +50,12 @@ def folder(path: Path, *, private: bool = False) -> Path:
 
 
 @contextmanager
-def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, private: bool = False, swept: bool = False) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `path` once it is whole and on disk; on any error nothing is left.
 
     A device or a pipe gets the bytes once they are whole; a symbolic link is followed. A private file can be read by
-    its owner alone from its first byte on, whatever the mode of the one before it.
+    its owner alone from its first byte on, whatever the mode of the one before it. What killed runs left of the same
+    file is removed, unless the whole folder has been `swept`.
     """
     with explained(path):
         target = Path(os.path.realpath(path))
@@ -65,7 +66,8 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
                 whole.seek(0)
                 shutil.copyfileobj(whole, device, CHUNK)
             return
-        _sweep(target)
+        if not swept:
+            _sweep(target)
         temporary = target.parent / f"{_prefix(target)}{os.getpid()}.{secrets.token_hex(4)}.part"
         descriptor = os.open(
             temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600 if private else 0o666
@@ -78,7 +80,7 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
             if target.exists() and not private:
                 temporary.chmod(stat.S_IMODE(target.stat().st_mode))
             temporary.replace(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -91,10 +93,13 @@ def spool(place: Path | None = None) -> Iterator[BinaryIO]:
         yield file
 
 
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+
+
 def _prefix(target: Path) -> str:
-    host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
     # bytes count, not characters: a name may hold 255 of them
-    return f".{target.name.encode('utf-8', 'surrogateescape')[:100].decode('utf-8', 'ignore')}.{host}."
+    return f".{target.name.encode('utf-8', 'surrogateescape')[:100].decode('utf-8', 'ignore')}.{_host()}."
 
 
 def _sweep(target: Path) -> None:
@@ -108,6 +113,24 @@ def _sweep(target: Path) -> None:
                 left.unlink(missing_ok=True)
 
 
+def sweep(folder: Path) -> None:
+    """Remove whatever killed runs on this machine left in a folder, once, before this process writes there."""
+    ours = re.compile(rf"\..*\.{_host()}\.([0-9]+)\.[0-9a-f]{{8}}\.part", re.DOTALL)
+    with explained(folder):
+        left = [(entry.path, match[1]) for entry in os.scandir(folder) if (match := ours.fullmatch(entry.name))]
+        for path, owner in left:
+            # an id is given out again: what bears our own is somebody else's, since we have not begun
+            if int(owner) == os.getpid() or not _alive(int(owner)):
+                Path(path).unlink(missing_ok=True)
+
+
+def digest(path: Path) -> tuple[int, str]:
+    """The length and the SHA-256 of a file."""
+    with path.open("rb") as file:
+        told = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), told
+
+
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -118,7 +141,8 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Make new names in a folder last."""
     # a rename is safe only once the folder is; where a folder cannot be opened or synced, the file is there all the same
     if not hasattr(os, "O_DIRECTORY"):
         return

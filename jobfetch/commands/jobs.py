@@ -6,11 +6,12 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from jobfetch import __version__, config, credentials, disk, export, fetch, limits, records
 from jobfetch.commands.report import Common, Report, run
@@ -18,7 +19,7 @@ from jobfetch.errors import ConfigError, CredentialsError, DiskError, JobfetchEr
 from jobfetch.model import Deadline, Format, Json, decode, encode
 from jobfetch.providers import PROVIDERS
 from jobfetch.spec import Address, ClientCredentials, Provider, Schedule, check_job_id
-from jobfetch.transport import PARSE_LIMIT, Transport, Wire
+from jobfetch.transport import PARSE_LIMIT, Gate, Transport, Wire
 from jobfetch.ui import Ui
 
 WAIT_TIMEOUT = 3600.0
@@ -57,10 +58,10 @@ def get(provider: str, job_ids: list[str], common: Common, network: Network, out
 
     def work(ui: Ui, report: Report) -> None:
         started = time.monotonic()
-        spec, file, ids = _begin(provider, job_ids, report, network, output)
+        spec, file, ids = begin(provider, job_ids, report, network, output)
         wanted = _wanted(spec, output, file.defaults, many=len(ids) > 1)
         report.stdout_is_data = wanted.output is None
-        with _connected(spec, network, file, ui, started, wait=wait) as (service, waiting):
+        with connected(spec, network, file, ui, started, wait=wait) as (service, waiting):
             for outcome in fetch.get(service, waiting, wanted, ids, partial(_wrote, ui, report)):
                 report.outcomes.append(outcome)
                 for path in outcome.files[:1] if not wanted.format.tabular else ():
@@ -82,11 +83,11 @@ def status(provider: str, job_ids: list[str], common: Common, network: Network) 
 
     def work(ui: Ui, report: Report) -> None:
         started = time.monotonic()
-        spec, file, ids = _begin(provider, job_ids, report, network)
+        spec, file, ids = begin(provider, job_ids, report, network)
         report.data = []
         # the states are this command's data: no second telling of them on standard error
         report.states_told, ui.tells_states = True, False
-        with _connected(spec, network, file, ui, started, wait=False) as (service, waiting):
+        with connected(spec, network, file, ui, started, wait=False) as (service, waiting):
             for outcome, told in fetch.states(service, waiting, ids):
                 report.outcomes.append(outcome)
                 report.data.append(told)
@@ -108,7 +109,7 @@ def _state_line(ui: Ui, told: Mapping[str, Json]) -> str:
     return "\t".join(map(ui.safe, texts)) + "\n"
 
 
-def _refuse_empty(network: Network, output: Output | None) -> None:
+def refuse_empty(network: Network, output: Any) -> None:
     """An option with nothing in it is a variable that was not set, and must not mean the default."""
     for given in (network, output):
         for each in fields(given) if given else ():
@@ -116,10 +117,11 @@ def _refuse_empty(network: Network, output: Output | None) -> None:
                 raise UsageError(f"--{each.name.replace('_', '-')} is empty", hint="is a shell variable not set?")
 
 
-def _begin(
+def begin(
     name: str, job_ids: list[str], report: Report, network: Network, output: Output | None = None
 ) -> tuple[Provider, config.File, list[str]]:
-    _refuse_empty(network, output)
+    """The provider, config.toml and the job ids, all checked."""
+    refuse_empty(network, output)
     spec = PROVIDERS[name]
     report.provider = name
     ids = list(dict.fromkeys(check_job_id(spec, job_id) for job_id in job_ids))
@@ -171,14 +173,25 @@ def _wanted(spec: Provider, output: Output, defaults: config.Defaults, *, many: 
 
 
 @contextlib.contextmanager
-def _connected(
-    spec: Provider, network: Network, file: config.File, ui: Ui, started: float, *, wait: bool
+def connected(
+    spec: Provider,
+    network: Network,
+    file: config.File,
+    ui: Ui,
+    started: float,
+    *,
+    wait: bool,
+    gate: Callable[[Deadline], Gate] | None = None,
+    allowed: float = LOOK_TIMEOUT,
 ) -> Iterator[tuple[fetch.Service, fetch.Waiting]]:
-    """The service with its settings, credentials and connections, and how long to wait for it."""
+    """The service with its settings, credentials and connections, and how long to wait for it.
+
+    `allowed` are the seconds that the command may take without `wait`, where nobody says how long.
+    """
     values = config.resolve(spec, network.options, file, os.environ, network.profile)
     params = _complete(spec, {name: value.text for name, value in values.items()})
     secrets = _secrets(spec, params, network, ui)
-    deadline = Deadline(started + _allowed(network, file, wait=wait), time.monotonic)
+    deadline = Deadline(started + _allowed(network, file, WAIT_TIMEOUT if wait else allowed), time.monotonic)
     wire = Wire(
         deadline=deadline,
         user_agent=f"jobfetch/{__version__}",
@@ -196,6 +209,7 @@ def _connected(
         now=_now,
         sleep=time.sleep,
         notify=ui.detail,
+        gate=gate(deadline) if gate else None,
     )
     signer = credentials.signer(spec, params, secrets, send=transport.send, clock=time.monotonic, learn=ui.learn)
     send = partial(transport.send, signer=signer)
@@ -220,12 +234,12 @@ def _connected(
         wire.close()
 
 
-def _allowed(network: Network, file: config.File, *, wait: bool) -> float:
+def _allowed(network: Network, file: config.File, otherwise: float) -> float:
     """Seconds that the whole command may take."""
     if network.timeout is not None:
         return limits.duration(network.timeout)
     if file.defaults.timeout is None:
-        return WAIT_TIMEOUT if wait else LOOK_TIMEOUT
+        return otherwise
     try:
         return limits.duration(str(file.defaults.timeout))
     except UsageError as error:

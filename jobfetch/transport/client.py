@@ -31,6 +31,16 @@ class Signer(Protocol):
         """After a 401: whether other headers than those used are there now."""
 
 
+class Gate(Protocol):
+    """Decides when a request may leave; it is asked before each one, and told of each reply."""
+
+    def enter(self) -> None:
+        """Wait until a request may leave; raises where that is too late."""
+
+    def told(self, reply: Reply) -> None:
+        """A reply came, which may ask everybody to wait."""
+
+
 class Transport:
     """What the use-cases send through. `now`, `sleep` and `jitter` are parameters for the sake of tests."""
 
@@ -46,8 +56,10 @@ class Transport:
         sleep: Callable[[float], None],
         notify: Callable[[str], None],
         jitter: Callable[[float, float], float] = random.uniform,
+        gate: Gate | None = None,
     ) -> None:
         self._wire = wire
+        self._gate = gate
         self._deadline = deadline
         self._errors = errors
         #: the service's own address, whose replies its own rules read
@@ -131,11 +143,20 @@ class Transport:
         """One exchange with credentials; refused ones are renewed once."""
         request = replace(request, url=self._wire.address(request.url))
         credentials = signer.headers(request.url) if signer else {}
-        reply = self._wire.exchange(request, request.url, {**request.headers, **credentials}, sink)
+        reply = self._let_through(request, {**request.headers, **credentials}, sink)
         if signer and credentials and reply.status == 401 and signer.renew(credentials):  # noqa: PLR2004 - HTTP's own
             self._notify("the credential was refused; renewed, asking once more")
             credentials = signer.headers(request.url)
-            reply = self._wire.exchange(request, request.url, {**request.headers, **credentials}, sink)
+            reply = self._let_through(request, {**request.headers, **credentials}, sink)
+        return reply
+
+    def _let_through(self, request: Request, headers: Mapping[str, str], sink: BinaryIO | None) -> Reply:
+        """One exchange, when the gate opens for it."""
+        if self._gate is None:
+            return self._wire.exchange(request, request.url, headers, sink)
+        self._gate.enter()
+        reply = self._wire.exchange(request, request.url, headers, sink)
+        self._gate.told(reply)
         return reply
 
 
