@@ -1,13 +1,23 @@
 # bash completion for jobfetch; made by completions/generate.py
 _jobfetch() {
-  local word place="" words="" known="||demo|get|get cognite|get exabase|get expertai|get justcrawl|get playment|providers|providers list|providers show|sandbox|sandbox jobs|sandbox run|sandbox serve|status|status cognite|status exabase|status expertai|status justcrawl|status playment|"
+  local word place="" words="" known="||batch|batch download|batch download cognite|batch download exabase|batch download expertai|batch download justcrawl|batch download playment|batch retry|batch status|batch verify|demo|get|get cognite|get exabase|get expertai|get justcrawl|get playment|providers|providers list|providers show|sandbox|sandbox jobs|sandbox run|sandbox serve|status|status cognite|status exabase|status expertai|status justcrawl|status playment|"
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$word" in -*) continue ;; esac
     local next="${place:+$place }$word"
     case "$known" in *"|$next|"*) place="$next" ;; esac
   done
   case "$place" in
-    "") words="--help --version demo get status providers sandbox" ;;
+    "") words="--help --version demo get status batch providers sandbox" ;;
+    "batch") words="--help retry verify status download" ;;
+    "batch download") words="--help cognite exabase playment justcrawl expertai" ;;
+    "batch download cognite") words="--help --output -o --jobs --jobs-key --format -f --assets --limit --dry-run --refresh --verify --workers --rate --wait -w --interval --reproducible --allow-partial --rows --report --prom --ping --base-url --states --project --cluster --kind --cdf-version --token-url --scopes --audience --client-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "batch download exabase") words="--help --output -o --jobs --jobs-key --format -f --assets --limit --dry-run --refresh --verify --workers --rate --wait -w --interval --reproducible --allow-partial --rows --report --prom --ping --base-url --states --base-id --state --kind --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "batch download expertai") words="--help --output -o --jobs --jobs-key --format -f --assets --limit --dry-run --refresh --verify --workers --rate --wait -w --interval --reproducible --allow-partial --rows --report --prom --ping --base-url --states --token-url --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "batch download justcrawl") words="--help --output -o --jobs --jobs-key --format -f --assets --limit --dry-run --refresh --verify --workers --rate --wait -w --interval --reproducible --allow-partial --rows --report --prom --ping --base-url --states --status --workflow-id --schedule-id --domain --tag --created-after --created-before --updated-after --updated-before --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "batch download playment") words="--help --output -o --jobs --jobs-key --format -f --assets --limit --dry-run --refresh --verify --workers --rate --wait -w --interval --reproducible --allow-partial --rows --report --prom --ping --base-url --states --project --batch --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "batch retry") words="--help --workers --rate --wait -w --interval --reproducible --allow-partial --rows --report --prom --ping --base-url --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
+    "batch status") words="--help --json --quiet -q --verbose -v" ;;
+    "batch verify") words="--help --repair --workers --rate --wait -w --interval --reproducible --allow-partial --rows --report --prom --ping --base-url --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
     "demo") words="--help --output -o --json --quiet -q --verbose -v" ;;
     "get") words="--help cognite exabase playment justcrawl expertai" ;;
     "get cognite") words="--help --wait -w --interval --output -o --format -f --assets --rows --query --reproducible --allow-partial --base-url --states --project --cluster --kind --cdf-version --token-url --scopes --audience --client-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
@@ -20,8 +30,8 @@ _jobfetch() {
     "providers show") words="--help --json --quiet -q --verbose -v" ;;
     "sandbox") words="--help jobs serve run" ;;
     "sandbox jobs") words="--help --json --quiet -q --verbose -v" ;;
-    "sandbox run") words="--help --pace --json --quiet -q --verbose -v" ;;
-    "sandbox serve") words="--help --port --storage-port --pace --json --quiet -q --verbose -v" ;;
+    "sandbox run") words="--help --pace --trouble --json --quiet -q --verbose -v" ;;
+    "sandbox serve") words="--help --port --storage-port --pace --trouble --json --quiet -q --verbose -v" ;;
     "status") words="--help cognite exabase playment justcrawl expertai" ;;
     "status cognite") words="--help --base-url --states --project --cluster --kind --cdf-version --token-url --scopes --audience --client-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;
     "status exabase") words="--help --base-url --states --base-id --timeout --retries --profile --secret-stdin --ca-bundle --parse-limit --json --quiet -q --verbose -v" ;;

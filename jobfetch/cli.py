@@ -347,7 +347,13 @@ providers = _group("providers", "What the providers are, and what they take.")
 sandbox = _group("sandbox", "A server on this machine that plays the services, to rehearse with.")
 
 
-_PACE = {"pace": (Annotated[float, typer.Option(min=0.01, help="How fast time passes in it; below 1 is faster.")], 1.0)}
+_PACE = {
+    "pace": (Annotated[float, typer.Option(min=0.01, help="How fast time passes in it; below 1 is faster.")], 1.0),
+    "trouble": (
+        Annotated[float, typer.Option(min=0, max=1, help="Share of requests that go wrong, whatever is asked.")],
+        0.0,
+    ),
+}
 
 
 def _add(group: typer.Typer, name: str, work: str, params: dict[str, tuple[Any, Any]], purpose: str) -> None:

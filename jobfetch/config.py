@@ -296,12 +296,15 @@ def example(providers: Mapping[str, Provider]) -> str:
         "# jobfetch settings; no secret belongs in here. Copy it to the folder that JOBFETCH_CONFIG_DIR names,",
         "# or to ~/.config/jobfetch/config.toml, and take the # away from what you want to set.",
         "",
+        '# default_provider = "playment"   # of `batch download` without a provider',
         '# default_profile = "work"',
         "",
         "# [defaults]",
         '# timeout = "1h"        # how long a whole command may take',
         '# format = "json"       # json, ndjson, csv or raw',
         '# output = "results"    # where results go, in place of standard output',
+        "# workers = 8           # jobs that a batch fetches at a time",
+        '# rate = "10/s"         # the most requests in a time, or "none"',
     ]
     for provider in providers.values():
         lines += ["", f"# --- {provider.title} ---", f"# [{provider.name}]"]

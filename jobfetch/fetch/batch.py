@@ -152,7 +152,12 @@ class Folder:
     def close(self) -> None:
         """Count what has not ended."""
         for job_id, pending in self.pending.items():
-            self._settle(job_id, pending.state, Exit.RUNNING, pending.error)
+            error = pending.error
+            if self.plan.waiting.wait and error:
+                # each look of a round was one that does not wait: the wait as a whole has ended otherwise
+                text = f"job {job_id} is still running ({pending.state or 'unknown'}): the deadline came first"
+                error = StillRunning(text, hint="run the same line again later", retry_at=error.retry_at)
+            self._settle(job_id, pending.state, Exit.RUNNING, error)
 
     # --- the books ---
 

@@ -55,7 +55,8 @@ def download(plan: Plan, books: Books, targets: Iterable[Target], finish: Finish
         for target in targets:
             opened = _begin(plan, books, target)
             all_of_them.enter_context(opened.stack)
-            problem = _first(opened) or problem
+            broke = _first(opened)
+            problem = problem or broke
             if plan.waiting.wait and opened.folder.pending and opened.folder.may_go_on():
                 kept.append(opened)
             else:
