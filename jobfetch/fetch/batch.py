@@ -16,6 +16,7 @@ from typing import Protocol
 from jobfetch.errors import (
     BadReply,
     CredentialsError,
+    DiskError,
     Exit,
     JobfetchError,
     NotJson,
@@ -180,8 +181,13 @@ class Folder:
 
     def record(self, kept: list[Kept]) -> None:
         """Write down what jobs came to, all at once, and only then count it."""
-        entries = [entry for each in kept if (entry := self._entry(each))]
-        self.manifest.add(entries)
+        if isinstance(self.books.ending, DiskError):
+            return  # what comes in now lies there whole, and is asked for once more
+        try:
+            self.manifest.add([entry for each in kept if (entry := self._entry(each))])
+        except DiskError as error:
+            self.books.ending = error
+            return
         for each in kept:
             self._count(each)
 

@@ -176,7 +176,11 @@ SERVICE = Service(
     cases=tuple(_CASES.items()),
     routes=(
         route("GET", "/v1/projects/{project}/jobs/{job_id}", _in_project(_job)),
-        route("GET", "/v1/projects/{project}/batch/{batch_id}", _in_project(lambda call: batches.page(call, _told_in_list))),
+        route(
+            "GET",
+            "/v1/projects/{project}/batch/{batch_id}",
+            _in_project(lambda call: batches.page(call, _told_in_list)),
+        ),
         route("GET", "/v1/projects/{project}/details", _in_project(batches.details)),
         route("GET", "/v1/attachments", _with_key(_attachment)),
     ),
