@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,15 +21,28 @@ NAMES = ("job_id", "id")
 def read(source: str, key: str | None = None) -> Iterator[str]:
     """The ids that a file holds, or standard input for `-`, in its order; `UsageError` names the line that is wrong."""
     if source == "-":
-        if not sys.stdin:
-            raise UsageError("--jobs -: standard input is closed")
-        yield from ids(_text(sys.stdin.buffer, "standard input"), "standard input", key)
+        with _stdin() as lines:
+            yield from ids(_text(lines, "standard input"), "standard input", key)
         return
     try:
         with Path(source).open("rb") as file:
             yield from ids(_text(file, source), source, key)
     except OSError as error:
         raise UsageError(f"--jobs {source}: {error.strerror}", hint="name a file that can be read, or -") from None
+
+
+@contextlib.contextmanager
+def _stdin() -> Iterator[Iterable[bytes]]:
+    """Standard input through a reader of its own: a thread that waits in Python's own one keeps it from ending."""
+    if not sys.stdin:
+        raise UsageError("--jobs -: standard input is closed")
+    try:
+        twin = os.dup(sys.stdin.fileno())
+    except OSError:  # what stands in its place is no file
+        yield sys.stdin.buffer
+        return
+    with os.fdopen(twin, "rb") as lines:
+        yield lines
 
 
 def ids(lines: Iterable[str], where: str, key: str | None = None) -> Iterator[str]:

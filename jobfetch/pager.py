@@ -45,8 +45,11 @@ def pages(
     seen: set[int],
     promised: int | None = None,
     warn: Callable[[str], None] = lambda _: None,
+    expect: Callable[[int], None] = lambda _: None,
 ) -> Iterator[list[Item]]:
     """The jobs of a list that are not among `seen` (fingerprints of ids, added to here), a page at a time.
+
+    `expect` hears how many there will be, where that is promised.
 
     Raises:
         BadReply: a page that was asked for before, pages without end, fewer jobs than promised, or no list at all.
@@ -64,6 +67,8 @@ def pages(
         named, new = named + len(items), new + len(fresh)
         barren = 0 if fresh else barren + 1
         promised = _number(reply.document.get(listing.total)) if listing.total else promised
+        if promised is not None:
+            expect(promised)
         yield fresh
         request = listing.after(Page(request=request, reply=reply, count=len(items), listed=new))
     if promised is not None and named < promised:

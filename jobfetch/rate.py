@@ -15,7 +15,7 @@ from jobfetch.model import Deadline, Reply, retry_after, rfc3339
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _MOST = 1_000_000
 #: What is sent on time may arrive a little late, and the next one not: a token is kept this share longer.
-_SLACK = 0.02
+_SLACK = 0.05
 #: Seconds that nobody sleeps longer at once: the door may have been opened or shut since.
 _NAP = 1.0
 

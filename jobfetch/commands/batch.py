@@ -306,8 +306,21 @@ def _listed(desk: Desk, service: Service, promised: int | None) -> Source:
     if service.provider.listing is None:
         raise AssertionError("a provider without a list was refused before")
     limit = desk.asked.options.limit
-    left = None if limit is None else limit - desk.books.progress.settled
-    return Listed(service=service, listing=service.provider.listing, warn=desk.ui.warn, limit=left, promised=promised)
+    before = desk.books.progress.settled
+    left = None if limit is None else limit - before
+
+    def expect(number: int) -> None:
+        # a number that one thread writes and another shows
+        desk.books.progress.total = before + (number if left is None else min(number, left))
+
+    return Listed(
+        service=service,
+        listing=service.provider.listing,
+        warn=desk.ui.warn,
+        expect=expect,
+        limit=left,
+        promised=promised,
+    )
 
 
 def _groups(desk: Desk) -> list[pager.Group]:

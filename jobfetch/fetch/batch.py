@@ -136,7 +136,7 @@ class Folder:
         What ends the run stands in the books afterwards; an error of the list itself is raised, once all that it had
         named is done.
         """
-        with Workers(**{_JOBS: self.plan.workers, _LIST: 1}) as workers:
+        with Workers(_JOBS, **{_JOBS: self.plan.workers, _LIST: 1}) as workers:
             self.plan.stop.wakes.append(workers.wake)
             try:
                 _Pass(self, workers, pages).run()
@@ -309,17 +309,24 @@ class _Pass:
         """Put down whatever has come back, with one sync of the manifest for all of it."""
         kept: list[Kept] = []
         for each in came:
+            if each.left:
+                continue
             if each.error is not None:
                 self._fail(each)
             elif each.lane == _LIST:
                 self.listed = each.value is None
                 self.queue.extend(each.value or ())
+                if self.listed:
+                    progress = self.folder.books.progress
+                    progress.total = progress.settled + len(self.queue) + self.workers.busy[_JOBS]
             elif isinstance(each.value, Entry):
                 self.folder.skip(each.value)
             else:
                 kept.append(each.value)
         if kept:
             self.folder.record(kept)
+        if self.folder.books.ending:
+            self.workers.halt()
 
     def _fail(self, came: Came) -> None:
         if not isinstance(came.error, JobfetchError):
@@ -340,9 +347,9 @@ class _Pass:
         if not stop.asked:
             return False
         if self.hurry is None:
-            self.workers.forget()
+            self.workers.halt()
             self.hurry = clock() + GRACE
-        return stop.asked > 1 or clock() >= self.hurry
+        return stop.asked > 1 or clock() >= self.hurry or not self.workers.busy[_JOBS]
 
 
 # --- one job ---

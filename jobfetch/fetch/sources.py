@@ -48,6 +48,7 @@ class Listed:
     service: Service
     listing: ListApi
     warn: Callable[[str], None]
+    expect: Callable[[int], None] = lambda _: None
     limit: int | None = None
     promised: int | None = None
     seen: set[int] = field(default_factory=set)
@@ -83,6 +84,7 @@ class Listed:
             seen=seen,
             promised=promised,
             warn=self.warn,
+            expect=self.expect,
         )
 
 

@@ -20,6 +20,8 @@ class Came:
     lane: str
     value: Any = None
     error: BaseException | None = None
+    #: whether it was not begun
+    left: bool = False
 
 
 class Workers:
@@ -28,8 +30,11 @@ class Workers:
     The threads are daemons: one that hangs in a request does not keep the program from ending.
     """
 
-    def __init__(self, **lanes: int) -> None:
+    def __init__(self, *all_or_none: str, **lanes: int) -> None:
+        """Lanes with so many threads each; in those named first, one error is the end of everything."""
         self._most = lanes
+        self._all_or_none = all_or_none
+        self._halted = False
         self._work: dict[str, queue.SimpleQueue[Callable[[], Any] | None]] = {
             name: queue.SimpleQueue() for name in lanes
         }
@@ -42,7 +47,7 @@ class Workers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.forget()
+        self.halt()
         for lane, threads in self._threads.items():
             for _ in threads:
                 self._work[lane].put(None)
@@ -78,22 +83,22 @@ class Workers:
         """End a wait for results; safe in a signal handler."""
         self._came.put(None)
 
-    def forget(self) -> None:
-        """Take back the work that nobody has begun."""
-        for lane, work in self._work.items():
-            while not work.empty():
-                try:
-                    work.get_nowait()
-                except queue.Empty:
-                    break
-                self.busy[lane] -= 1
+    def halt(self) -> None:
+        """Begin nothing more: work that nobody has begun comes back as it is."""
+        self._halted = True
 
     def _run(self, lane: str) -> None:
         while work := self._work[lane].get():
+            if self._halted:
+                self._came.put(Came(lane, left=True))
+                continue
             try:
                 came = Came(lane, value=work())
             except BaseException as error:  # noqa: BLE001 - raised again by whoever keeps the books
                 came = Came(lane, error=error)
+                # at once, before another one of this lane begins: what is raised is for everybody
+                if lane in self._all_or_none:
+                    self._halted = True
             self._came.put(came)
 
 

@@ -1,5 +1,6 @@
 """Runs the program and kills it, as kill -9 does, the so manieth time that it comes to a named step."""
 
+import itertools
 import os
 import signal
 import sys
@@ -13,46 +14,43 @@ STEPS = ("temp written", "before the replace", "after the replace", "mid manifes
 def main() -> None:
     """`killing.py STEP NUMBER PROGRAM ARGUMENTS...`."""
     step, number, sys.argv = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
-    left = [number]
+    left = itertools.count(number - 1, -1)
 
-    def come(to: str, what: str) -> bool:
-        left[0] -= to == step
-        if to == step and left[0] == 0:
+    def come(to: str, what: str, last: Callable[[], object] = lambda: None) -> None:
+        """Die where this is the step, and the so manieth time; `last` is done just before."""
+        if to == step and next(left) == 0:
+            last()
             os.write(2, f"killed: {step}, {Path(what).name}\n".encode())
-            return True
-        return False
-
-    def die() -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     fsync, replace, write = os.fsync, os.replace, os.write
 
     def at_fsync(descriptor: int) -> None:
         name = _name(descriptor)
-        step = "before the manifest's fsync" if name.endswith("manifest.jsonl") else "temp written"
-        if (name.endswith((".part", "manifest.jsonl"))) and come(step, name):
-            die()
+        if name.endswith((".part", _MANIFEST)):
+            come("before the manifest's fsync" if name.endswith(_MANIFEST) else "temp written", name)
         fsync(descriptor)
 
     def at_replace(source: Any, target: Any, **more: Any) -> None:
-        if come("before the replace", str(target)):
-            die()
+        come("before the replace", str(target))
         replace(source, target, **more)
-        if come("after the replace", str(target)):
-            die()
+        come("after the replace", str(target))
 
     def at_write(descriptor: int, data: Any) -> int:
-        if descriptor > 2 and _name(descriptor).endswith("manifest.jsonl") and come("mid manifest line", "manifest"):
-            write(descriptor, bytes(data)[: len(data) // 2])
-            die()
+        if (name := _name(descriptor)).endswith(_MANIFEST):
+            come("mid manifest line", name, lambda: write(descriptor, bytes(data)[: len(data) // 2]))
         return write(descriptor, data)
 
-    os.fsync, os.replace, os.write = at_fsync, at_replace, at_write
+    for name, trap in {"fsync": at_fsync, "replace": at_replace, "write": at_write}.items():
+        setattr(os, name, trap)
     _run()
 
 
+_MANIFEST = "manifest.jsonl"
+
+
 def _name(descriptor: int) -> str:
-    return os.readlink(f"/proc/self/fd/{descriptor}")
+    return str(Path(f"/proc/self/fd/{descriptor}").readlink())
 
 
 def _run() -> None:

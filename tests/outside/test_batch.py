@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -371,7 +370,7 @@ def test_a_second_signal_ends_it_at_once(jobfetch: Program, sandbox: Sandbox, ou
         until(lambda: len(paths(sandbox, "/753")) > 0)
         process.send_signal(signal.SIGINT)
         # the run waits for what is in flight, which hangs for ever
-        until(lambda: (out / "made" / "200.json").exists())
+        until((out / "made" / "200.json").exists)
         process.send_signal(signal.SIGINT)
         assert process.stdout
         assert process.stderr

@@ -13,13 +13,13 @@ import pytest
 from jobfetch.sandbox import Sandbox
 
 from .killing import STEPS
-from .program import Program, tree, until
+from .program import Here, Program, tree, until
 
 #: How many random moments; `make kills` tries many more.
 MOMENTS = int(os.environ.get("JOBFETCH_KILLS", "2"))
 JOBS = 24
-LINE = ("batch", "download", "playment", "--batch", "batch-250", "--limit", str(JOBS), "--reproducible", "-f", "csv")
-LINE = (*LINE, "--retries", "8", "--workers", "4", "--timeout", "50")
+LINE: tuple[str, ...] = ("batch", "download", "playment", "--batch", "batch-250", "--limit", str(JOBS), "-f", "csv")
+LINE = (*LINE, "--reproducible", "--retries", "8", "--workers", "4", "--timeout", "50")
 
 
 def known(folder: Path) -> dict[str, bytes]:
@@ -50,7 +50,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What the line leaves when nobody disturbs it."""
     out = tmp_path_factory.mktemp("out")
     with Sandbox(pace=0.1) as sandbox:
-        run = Program(tmp_path_factory.mktemp("home"), sandbox.environment())(*LINE, "-o", out)
+        run = Here(tmp_path_factory.mktemp("home"), sandbox.environment())(*LINE, "-o", out)
     assert run.code == 0, run.said
     assert len(tree(out)) == JOBS + 2
     return known(out)
@@ -70,14 +70,14 @@ def made_good(program: Program, sandbox: Sandbox, out: Path) -> set[str]:
 @pytest.mark.parametrize("number", [5] if MOMENTS < 5 else [1, 3, 5])
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_at_a_step_the_same_line_makes_it_good(
-    jobfetch: Program, sandbox: Sandbox, out: Path, undisturbed: dict[str, bytes], step: str, number: int
+    here: Program, sandbox: Sandbox, out: Path, undisturbed: dict[str, bytes], *, step: str, number: int
 ) -> None:
     killing = Path(__file__).with_name("killing.py")
-    with jobfetch.start(*LINE, "-o", out, prefix=(sys.executable, killing, step, str(number))) as process:
+    with here.start(*LINE, "-o", out, prefix=(sys.executable, killing, step, str(number))) as process:
         _, said = process.communicate(timeout=60)
-    print(said.decode().strip())
+    sys.stderr.write(said.decode())
     assert process.returncode == -9, said
-    assert made_good(jobfetch, sandbox, out) == set()
+    assert made_good(here, sandbox, out) == set()
     assert known(out) == undisturbed
 
 
@@ -88,10 +88,10 @@ def _moments(what: str) -> list[Any]:
 
 @pytest.mark.parametrize("moment", _moments("well"))
 def test_killed_at_any_moment_the_same_line_makes_it_good(
-    jobfetch: Program, sandbox: Sandbox, out: Path, undisturbed: dict[str, bytes], moment: int
+    here: Program, sandbox: Sandbox, out: Path, undisturbed: dict[str, bytes], moment: int
 ) -> None:
-    killed(jobfetch, sandbox, out, moment)
-    assert made_good(jobfetch, sandbox, out) == set()
+    killed(here, sandbox, out, moment)
+    assert made_good(here, sandbox, out) == set()
     assert known(out) == undisturbed
 
 
@@ -100,7 +100,7 @@ def test_killed_while_a_tenth_of_all_requests_goes_wrong_it_is_made_good_as_well
     home: Path, out: Path, undisturbed: dict[str, bytes], moment: int
 ) -> None:
     with Sandbox(pace=0.1, trouble=0.1) as ill:
-        program = Program(home, ill.environment())
+        program = Here(home, ill.environment())
         killed(program, ill, out, moment)
         assert made_good(program, ill, out) == set()
     assert known(out) == undisturbed
@@ -112,4 +112,4 @@ def killed(program: Program, sandbox: Sandbox, out: Path, moment: int) -> None:
         until(lambda: len(sandbox.asked()) >= moment or process.poll() is not None)
         process.kill()
         process.communicate()
-    print(f"killed after {len(sandbox.asked())} requests, {len(recorded(out))} of {JOBS} jobs recorded")
+    sys.stderr.write(f"killed after {len(sandbox.asked())} requests, {len(recorded(out))} of {JOBS} jobs recorded\n")
