@@ -88,14 +88,14 @@ class Entry(pydantic.BaseModel):
         """Whether its file lies there as it was written: by size, or by hash. Without a file there is nothing to lose."""
         if self.file is None:
             return True
-        path = folder / self.file
         # a name that is not the job's own was not written by us
-        if not self.file.startswith(disk.safe_name(self.job_id)) or path.parent != folder:
+        if self.file != f"{disk.safe_name(self.job_id)}.json":
             return False
         try:
-            if path.stat().st_size != self.bytes:
+            # text, not paths: this is done for every job of a folder
+            if os.stat(f"{folder}{os.sep}{self.file}").st_size != self.bytes:  # noqa: PTH116 - likewise
                 return False
-            return not verify or disk.digest(path) == (self.bytes, self.sha256)
+            return not verify or disk.digest(folder / self.file) == (self.bytes, self.sha256)
         except OSError:
             return False
 
@@ -108,10 +108,24 @@ def problem(error: JobfetchError | None, *, links_lost: bool = False) -> Problem
     return Problem(exit_code=error.exit, code=_URL.sub("(address)", code), message=_URL.sub("(address)", error.message))
 
 
-class _Id(msgspec.Struct):
+class _Cause(msgspec.Struct):
+    """All of an error that is needed to know whether there is anything left to do."""
+
+    exit_code: int
+
+
+class _Line(msgspec.Struct):
     """All of a line that is needed to find it again."""
 
     job_id: str
+    state: str | None = None
+    error: _Cause | None = None
+
+
+_LINES = msgspec.json.Decoder(_Line)
+
+#: The bytes in which most lines end; a longer one is read on.
+_USUAL = 640
 
 
 class Manifest:
@@ -121,6 +135,7 @@ class Manifest:
         self.folder = path.parent
         self._path = path
         self._file = file
+        #: fingerprint of an id -> where its last line begins, and in the lowest bit whether anything is left to do
         self._places: dict[int, int] = {}
         self._end = 0
         #: lines in the middle that nobody can read
@@ -174,12 +189,12 @@ class Manifest:
     def last(self, job_id: str) -> Entry | None:
         """What became of a job, as far as it is known here."""
         place = self._places.get(fingerprint(job_id))
-        return None if place is None else self._entry(place)
+        return None if place is None else self._entry(place >> 1)
 
-    def entries(self) -> Iterator[Entry]:
-        """The last word on every job, in the order in which they were written."""
+    def entries(self, *, left: bool = False) -> Iterator[Entry]:
+        """The last word on every job, in the order in which they were written; or on those `left` that did not succeed."""
         for place in sorted(self._places.values()):
-            if entry := self._entry(place):
+            if (not left or place & 1) and (entry := self._entry(place >> 1)):
                 yield entry
 
     def ids(self) -> list[str]:
@@ -199,7 +214,7 @@ class Manifest:
                 raise
         place = self._end
         for entry, line in zip(entries, lines, strict=True):
-            self._places[fingerprint(entry.job_id)] = place
+            self._places[fingerprint(entry.job_id)] = place << 1 | _is_left(entry.state, entry.error)
             place += len(line)
         self._end = place
 
@@ -247,22 +262,37 @@ class Manifest:
 
     def _remember(self, line: bytes) -> None:
         try:
-            self._places[fingerprint(msgspec.json.decode(line, type=_Id).job_id)] = self._end
+            read = _LINES.decode(line)
+            self._places[fingerprint(read.job_id)] = self._end << 1 | _is_left(read.state, read.error)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             self.unreadable += 1
 
     def _entry(self, place: int) -> Entry | None:
-        with disk.explained(self._path):
-            self._file.seek(place)
-            line = b""
-            while not line.endswith(b"\n") and (chunk := self._file.read(1024)):
-                line += chunk
-                if (end := line.find(b"\n")) >= 0:
-                    line = line[: end + 1]
+        try:
+            line = _line_at(self._file.fileno(), place)
+        except OSError as error:
+            raise disk.disk_error(error, str(self._path)) from None
         try:
             return Entry.model_validate_json(line)
         except pydantic.ValidationError:
             return None
+
+
+def _line_at(descriptor: int, place: int) -> bytes:
+    """The line that begins at a place of a file."""
+    os.lseek(descriptor, place, os.SEEK_SET)
+    line = b""
+    while chunk := os.read(descriptor, _USUAL):
+        head, end, _ = chunk.partition(b"\n")
+        line += head
+        if end:
+            break
+    return line
+
+
+def _is_left(state: str | None, error: object) -> bool:
+    """Whether a job may have something left to do, or to complain of: anything but a plain success."""
+    return error is not None or state != State.SUCCEEDED
 
 
 def _header(line: bytes, path: Path) -> Header:

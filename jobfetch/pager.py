@@ -5,13 +5,16 @@ It knows nothing of HTTP: `ask` gives a good reply or raises.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from jobfetch.errors import BadReply
-from jobfetch.model import Json, Reply, Request, decode, elements, fingerprint, members, safe_url
+from jobfetch.model import Json, Reply, Request, State, decode, elements, fingerprint, members, safe_url
 from jobfetch.paging import Page, with_query
-from jobfetch.spec import Address, Groups, Item, ListApi, Provider, Words, text_of
+from jobfetch.spec import Address, Groups, Item, ListApi, Provider, text_of
 
 #: Pages that one list may have.
 MOST_PAGES = 100_000
@@ -56,7 +59,7 @@ def pages(
         JobfetchError: whatever `ask` raises; what came before it stays good.
 
     """
-    words = provider.job.words.corrected(address.params.get("states"))
+    words = provider.job.words.corrected(address.params.get("states")).meanings()
     request: Request | None = first_page(provider, listing, address)
     asked, named, new, barren = set[int](), 0, 0, 0
     while request is not None:
@@ -98,7 +101,7 @@ def states(
     if listing.bulk is None:
         yield [Item(job_id) for job_id in job_ids]
         return
-    words = provider.job.words.corrected(address.params.get("states"))
+    words = provider.job.words.corrected(address.params.get("states")).meanings()
     for start in range(0, len(job_ids), listing.bulk.most):
         asked = job_ids[start : start + listing.bulk.most]
         reply = ask(listing.bulk.ask(address, asked))
@@ -131,27 +134,27 @@ def _is_new(item: Item, seen: set[int]) -> bool:
     return True
 
 
-def _elements(reply: Reply, path: str) -> list[bytes]:
+def _elements(reply: Reply, path: str) -> list[msgspec.Raw]:
     raw = reply.document.raw(path)
     if raw is None or raw[:1] not in {b"[", b"n"}:
         raise BadReply(
             f"{safe_url(reply.url)} answered JSON without a list{f' at `{path}`' if path else ''}",
             hint="wrong base_url, or the service has changed",
         )
-    return [bytes(element) for element in elements(raw)]
+    return elements(raw)
 
 
-def _item(raw: bytes, listing: ListApi, words: Words, reply: Reply) -> Item:
+def _item(raw: msgspec.Raw, listing: ListApi, words: Mapping[str, State], reply: Reply) -> Item:
     fields = members(raw)
     job_id = _text(fields, listing.id)
     if not job_id:
         raise BadReply(f"{safe_url(reply.url)} lists a job without `{listing.id}`")
     word = _text(fields, listing.word) if listing.word else None
-    return Item(job_id, words.meaning(word) if word else None)
+    return Item(job_id, words.get(word.casefold(), State.RUNNING) if word else None)
 
 
-def _text(fields: dict[str, Json], name: str) -> str | None:
-    raw = bytes(fields[name]) if name in fields else b"null"
+def _text(fields: Mapping[str, Any], name: str) -> str | None:
+    raw = bytes(fields.get(name, b"null"))
     return raw.decode() if raw[:1] in b"-0123456789" else text_of(decode(raw))
 
 

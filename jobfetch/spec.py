@@ -275,12 +275,11 @@ class Words:
                 f"{safe_url(reply.url)} answered JSON without `{self.path}`, so the job's state is unknown",
                 hint="wrong base_url, or the service has changed",
             )
-        return self.meaning(word), word
+        return self.meanings().get(word.casefold(), State.RUNNING), word
 
-    def meaning(self, word: str) -> State:
-        """The state that a word stands for."""
-        folded = {known.casefold(): state for known, state in self.states.items()}
-        return folded.get(word.casefold(), State.RUNNING)
+    def meanings(self) -> dict[str, State]:
+        """The state that each word stands for; the words are folded."""
+        return {known.casefold(): state for known, state in self.states.items()}
 
     def corrected(self, said: str | None) -> Words:
         """The same with words that the user knows better: `rejected=failed, on_hold=running`."""

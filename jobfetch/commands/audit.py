@@ -181,7 +181,9 @@ def retry(folder: str, common: Common, network: jobs.Network, options: Options) 
             with Manifest.read(place) as manifest:
                 report.provider = manifest.header.provider
                 bad = [entry.job_id for entry in failed(manifest, wanted)]
-                left[place] = bad + [e.job_id for e in manifest.entries() if counted(e, wanted) is Exit.RUNNING]
+                left[place] = bad + [
+                    e.job_id for e in manifest.entries(left=True) if counted(e, wanted) is Exit.RUNNING
+                ]
         with announce(ui, report, report.provider or "", options.endings()):
             _again(ui, report, network, options, {place: ids for place, ids in left.items() if ids})
 

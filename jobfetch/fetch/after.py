@@ -22,7 +22,7 @@ TABLES = (Format.CSV, Format.NDJSON)
 
 def failed(manifest: Manifest, wanted: Wanted) -> Iterator[Entry]:
     """Every job that is not all there and does not run, as last recorded."""
-    return (entry for entry in manifest.entries() if counted(entry, wanted) not in {Exit.DONE, Exit.RUNNING})
+    return (entry for entry in manifest.entries(left=True) if counted(entry, wanted) not in {Exit.DONE, Exit.RUNNING})
 
 
 def reason(entry: Entry) -> Problem:

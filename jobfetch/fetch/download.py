@@ -89,7 +89,7 @@ def _first(opened: _Open) -> JobfetchError | None:
         folder.go(source.first())
         if source.whole and folder.may_go_on():
             # on record, not there, and not named any more: asked for all the same
-            left = [e.job_id for e in folder.manifest.entries() if not e.done and not source.named(e.job_id)]
+            left = [e.job_id for e in folder.manifest.entries(left=True) if not e.done and not source.named(e.job_id)]
             folder.go(batched(left))
     except JobfetchError as error:
         if isinstance(error, DiskError) or ends_the_run(error):
