@@ -213,19 +213,18 @@ def conclude(desk: Desk, targets: Iterator[Target]) -> None:
 
 def _finish(ui: Ui, report: Report, plan: Plan, session: Session, folder: Folder) -> None:
     """What a folder needs once nothing more is to come: its failures, its tables, and what to do about them."""
-    manifest, wanted = folder.manifest, folder.plan.wanted
+    asked, manifest, wanted = session.asked, folder.manifest, folder.plan.wanted
     report.outputs.append(str(manifest.folder / NAME))
     path = write_failures(manifest, wanted)
     if path:
         report.outputs.append(str(path))
         _tell_failures(ui, manifest, wanted)
-        ui.note(f"  next: {shlex.join(retry_line(manifest.folder, session.network))}")
+        ui.note(f"  next: {shlex.join(retry_line(manifest.folder, session.network, asked.options))}")
 
     def check() -> None:
         if plan.stop.error:
             raise plan.stop.error
 
-    asked = session.asked
     if asked.shape is not Format.RAW and not plan.stop.asked:
         shape = asked.shape if asked.shape.tabular else None
         report.outputs += [str(each) for each in write_tables(plan.service, wanted, manifest, shape, check)]
@@ -241,15 +240,18 @@ def _tell_failures(ui: Ui, manifest: Manifest, wanted: Wanted) -> None:
         ui.note(f"and {number - MOST_CAUSES} more: see {manifest.folder / FAILURES}")
 
 
-def retry_line(folder: Path, network: jobs.Network) -> list[str]:
-    """The command that asks again for what failed in a folder."""
+def retry_line(folder: Path, network: jobs.Network, options: Options) -> list[str]:
+    """The command that asks again for what failed in a folder, in the same way."""
     line = ["jobfetch", "batch", "retry", str(folder)]
     said = {
         "--base-url": network.options.get("base_url"),
         "--profile": network.profile,
         "--ca-bundle": network.ca_bundle,
+        "--rows": options.rows,
     }
-    return line + [word for option, value in said.items() if value for word in (option, value)]
+    line += [word for option, value in said.items() if value for word in (option, value)]
+    flags = {"--reproducible": options.reproducible, "--allow-partial": options.allow_partial}
+    return line + [option for option, given in flags.items() if given]
 
 
 @contextlib.contextmanager

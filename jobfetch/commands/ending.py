@@ -43,15 +43,15 @@ def announce(ui: Ui, report: Report, provider: str, endings: Endings) -> Iterato
 
     def tell(verdict: Verdict) -> None:
         seconds = round(time.monotonic() - clock, 3)
-        if endings.ping:
-            # a job that still runs is no failure
-            _ping(ui, endings.ping, "" if verdict.exit in {Exit.DONE, Exit.RUNNING} else "/fail")
         if endings.prom:
             _write(Path(endings.prom), prometheus(provider, verdict, began, seconds))
         if endings.report:
             told: dict[str, Json] = {"schema": REPORT_SCHEMA, "provider": provider, "version": __version__}
             value = {**told, "started_at": rfc3339(began), "seconds": seconds, **verdict.as_json()}
             _write(Path(endings.report), encode(ui.scrub_all(value)) + b"\n")
+        if endings.ping:
+            # a job that still runs is no failure
+            _ping(ui, endings.ping, "" if verdict.exit in {Exit.DONE, Exit.RUNNING} else "/fail")
 
     report.afterwards.append(tell)
     yield

@@ -87,9 +87,9 @@ def _first(opened: _Open) -> JobfetchError | None:
     folder, source = opened.folder, opened.source
     try:
         folder.go(source.first())
-        if source.whole and folder.may_go_on():
-            # on record, not there, and not named any more: asked for all the same
-            left = [e.job_id for e in folder.manifest.entries(left=True) if not e.done and not source.named(e.job_id)]
+        entries = folder.manifest.entries(left=True) if source.whole else ()
+        # on record, not there, and not named any more: asked for all the same
+        if left := [entry.job_id for entry in entries if not entry.done and not source.named(entry.job_id)]:
             folder.go(batched(left))
     except JobfetchError as error:
         if isinstance(error, DiskError) or ends_the_run(error):
