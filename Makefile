@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+KILLS ?= 30
 
-.PHONY: demo test lint types floors unit cover generated clean
+.PHONY: demo test lint types floors unit cover kills generated clean
 
 demo: $(VENV)/.installed
 	$(BIN)/jobfetch demo
@@ -39,6 +40,10 @@ cover: $(VENV)/.dev
 	$(BIN)/coverage run -m pytest -n $(WORKERS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=95
+
+# kills a batch at every named step and at random moments, well and ill, and tells where each kill landed
+kills: $(VENV)/.dev
+	JOBFETCH_KILLS=$(KILLS) $(BIN)/pytest tests/outside/test_batch_kill.py -s
 
 # the files that are made from code: tests compare them
 generated: $(VENV)/.dev

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from jobfetch import __version__
-from jobfetch.errors import Exit, UsageError
+from jobfetch.errors import Exit, JobfetchError, UsageError
 from jobfetch.model import Format
 from jobfetch.providers import PROVIDERS
 from jobfetch.spec import Provider
@@ -261,11 +261,139 @@ for _provider in PROVIDERS.values():
     _add_login(_provider)
 
 config = _group("config", "Settings: what is set, where it comes from, and changing it.")
+
+
+batch = _group("batch", "Download many jobs into a folder, and look after it.")
+_download = typer.Typer(**PLAIN, help="Fetch every job that is not there yet: those that the service lists, or --jobs.")
+batch.add_typer(_download, name="download")
+
+_BATCH: dict[str, tuple[Any, Any]] = {
+    "workers": (Annotated[int | None, typer.Option(help="Jobs at a time. Default by provider.")], None),
+    "rate": (
+        Annotated[
+            str | None,
+            typer.Option(metavar="N/s|N/m|N/h", help="The most requests in a time, of all workers together; or none."),
+        ],
+        None,
+    ),
+    "wait": (Annotated[bool, typer.Option("--wait", "-w", help="Wait for the jobs that still run.")], False),
+    "interval": _GET["interval"],
+    "reproducible": _GET["reproducible"],
+    "allow_partial": _GET["allow_partial"],
+    "rows": _GET["rows"],
+    "report": (
+        Annotated[str | None, typer.Option(metavar="FILE", help="Write the verdict there as JSON, however it ends.")],
+        None,
+    ),
+    "prom": (Annotated[str | None, typer.Option(metavar="FILE", help="Write metrics there for Prometheus.")], None),
+    "ping": (
+        Annotated[
+            str | None,
+            typer.Option(metavar="URL", help="Ask for URL/start at first, then for URL, or URL/fail."),
+        ],
+        None,
+    ),
+}
+
+_SOURCE: dict[str, tuple[Any, Any]] = {
+    "output": (Annotated[str | None, typer.Option("--output", "-o", metavar="DIR", help="The folder to fill.")], None),
+    "jobs": (
+        Annotated[
+            str | None,
+            typer.Option(metavar="FILE|-", help="Ids to fetch: one a line, a CSV column or an NDJSON key."),
+        ],
+        None,
+    ),
+    "jobs_key": (
+        Annotated[str | None, typer.Option(metavar="NAME", help="That column or key. Default job_id, else id.")],
+        None,
+    ),
+    "format": (
+        Annotated[Format | None, typer.Option("--format", "-f", help="json, raw, or a table beside the records.")],
+        None,
+    ),
+    "assets": _GET["assets"],
+    "limit": (Annotated[int | None, typer.Option(min=1, help="The first N jobs only.", metavar="N")], None),
+    "dry_run": (Annotated[bool, typer.Option("--dry-run", help="List only: ids that would be fetched.")], False),
+    "refresh": (
+        Annotated[bool, typer.Option("--refresh", help="Fetch again what is there, and tell what has changed.")],
+        False,
+    ),
+    "verify": (Annotated[bool, typer.Option("--verify", help="Trust what is there by its hash, not its size.")], False),
+}
+
+
+def _filters(provider: Provider) -> dict[str, tuple[Any, Any]]:
+    panel = f"Filters of {provider.name}"
+    return {
+        param.name: (Annotated[str | None, typer.Option(help=param.help, rich_help_panel=panel)], None)
+        for param in provider.filters
+    }
+
+
+def _add_download(provider: Provider) -> None:
+    settings = {**_settings(provider), **_filters(provider)}
+
+    def work(context: typer.Context, values: dict[str, Any]) -> int:
+        from jobfetch.commands import batch as command
+
+        options = command.Options(**{name: values[name] for name in (*_SOURCE, *_BATCH) if name != "interval"})
+        return command.fetch(provider.name, _common(context, values), _network(values, settings), options)
+
+    purpose = f"{provider.title}: fetch every job that is not there yet."
+    _declare(_download, provider.name, work, {**_SOURCE, **_BATCH, **settings, **_NETWORK}, purpose)
+
+
+for _provider in PROVIDERS.values():
+    _add_download(_provider)
+
+_DIR: dict[str, tuple[Any, Any]] = {
+    "folder": (
+        Annotated[str, typer.Argument(metavar="DIR", help="A folder that `batch download` filled, or its parent.")],
+        inspect.Parameter.empty,
+    )
+}
+_AGAIN: dict[str, tuple[Any, Any]] = {
+    **_BATCH,
+    "base_url": (Annotated[str | None, typer.Option(help="Address in front of the documented paths.")], None),
+    **_NETWORK,
+}
+
+
+def _add_again(name: str, purpose: str, more: dict[str, tuple[Any, Any]]) -> None:
+    """Register a command on a folder that may ask the folder's own service again."""
+
+    def work(context: typer.Context, values: dict[str, Any]) -> int:
+        from jobfetch.commands import audit
+        from jobfetch.commands import batch as command
+
+        options = command.Options(**{key: values[key] for key in _BATCH if key != "interval"})
+        said = {"base_url": values["base_url"]} if values["base_url"] is not None else {}
+        function: Callable[..., int] = getattr(audit, name)
+        extra = {key: values[key] for key in more}
+        return function(values["folder"], _common(context, values), _network(values, said), options, **extra)
+
+    _declare(batch, name, work, {**_DIR, **more, **_AGAIN}, purpose)
+
+
+_add_again("retry", "Ask again for the jobs of a folder that failed or still ran.", {})
+_add_again(
+    "verify",
+    "Compare the files of a folder with its manifest, by length and hash.",
+    {"repair": (Annotated[bool, typer.Option("--repair", help="Fetch again what differs.")], False)},
+)
+
 providers = _group("providers", "What the providers are, and what they take.")
 sandbox = _group("sandbox", "A server on this machine that plays the services, to rehearse with.")
 
 
-_PACE = {"pace": (Annotated[float, typer.Option(min=0.01, help="How fast time passes in it; below 1 is faster.")], 1.0)}
+_PACE = {
+    "pace": (Annotated[float, typer.Option(min=0.01, help="How fast time passes in it; below 1 is faster.")], 1.0),
+    "trouble": (
+        Annotated[float, typer.Option(min=0, max=1, help="Share of requests that go wrong, whatever is asked.")],
+        0.0,
+    ),
+}
 
 
 def _add(group: typer.Typer, name: str, work: str, params: dict[str, tuple[Any, Any]], purpose: str) -> None:
@@ -339,6 +467,7 @@ _add(
     {**_ANY, **_ASKING},
     "Look at files, settings, secrets and the way to each service; every finding names what mends it.",
 )
+_add(batch, "status", "audit.status", _DIR, "Tell what a folder holds: states, bytes, failures by cause.")
 _add(providers, "list", "providers.list_all", {}, "List the providers.")
 _add(
     providers,
@@ -389,9 +518,12 @@ _add(
 def main(arguments: list[str]) -> int:
     """Run a command line; the exit code."""
     try:
+        arguments = _with_default_provider(arguments)
         code = app(arguments, prog_name="jobfetch", standalone_mode=False)
     except typer.Abort:
         return int(Exit.INTERRUPTED)
+    except JobfetchError as error:
+        return _refused(arguments, error)
     except Exception as error:
         # Typer's usage errors know how to say themselves, and are all that may come out here
         if not hasattr(error, "format_message"):
@@ -400,20 +532,38 @@ def main(arguments: list[str]) -> int:
     return code if isinstance(code, int) else int(Exit.DONE)
 
 
+def _with_default_provider(arguments: list[str]) -> list[str]:
+    """The line with `default_provider` of config.toml in it, where `batch download` names no provider."""
+    start = next((number for number, word in enumerate(arguments) if not word.startswith("-")), 0)
+    words = arguments[start : start + 3]
+    bare = words[:2] == ["batch", "download"] and (len(words) < 3 or words[2].startswith("-"))  # noqa: PLR2004 - the provider's place
+    if not bare or {"-h", "--help"} & {*words[2:]}:
+        return arguments
+    from jobfetch.commands.account import default_provider
+
+    return [*arguments[: start + 2], default_provider(), *arguments[start + 2 :]]
+
+
 def _usage(arguments: list[str], error: Any) -> int:
     message = error.format_message()
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "jobfetch"
+    # where only the command is missing, Typer's whole answer is the help of the group
+    wants_command = message.startswith("Usage:")
+
+    refusal = UsageError("which command?" if wants_command else message, hint=f"{path} --help")
+    return _refused(arguments, refusal, message if wants_command else "")
+
+
+def _refused(arguments: list[str], error: JobfetchError, text: str = "") -> int:
+    """Say that a line cannot be run, and why."""
     from jobfetch.commands.report import Common, run
 
     as_json = "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
 
-    # where only the command is missing, Typer's whole answer is the help of the group
-    wants_command = message.startswith("Usage:")
-
     def refuse(ui: Any, _: Any) -> None:
-        if wants_command and not as_json:
-            ui.block(message)
-        raise UsageError("which command?" if wants_command else message, hint=f"{path} --help")
+        if text and not as_json:
+            ui.block(text)
+        raise error
 
     return run(Common(json=as_json), refuse)

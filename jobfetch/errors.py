@@ -224,3 +224,25 @@ class Terminated(JobfetchError):
     """SIGTERM."""
 
     exit = Exit.TERMINATED
+
+
+_KINDS: tuple[type[JobfetchError], ...] = (
+    UsageError,
+    ConfigError,
+    CredentialsError,
+    NotFound,
+    JobFailed,
+    ResultGone,
+    Partial,
+    Unavailable,
+    BadReply,
+    DiskError,
+    FolderLocked,
+    StillRunning,
+)
+
+
+def recorded(code: int, message: str, word: str | None = None) -> JobfetchError:
+    """An error that was written down with its exit code, to be told again."""
+    shape = next((kind for kind in _KINDS if kind.exit == code), BadReply)
+    return shape(message, code=word)

@@ -31,3 +31,14 @@ def size(text: str) -> int:
         return int(Fraction(match[1]) * _BYTES[match[2]])
     except ValueError:  # more digits than Python is willing to count
         raise UsageError(f"{text[:20]!r}... is no size", hint="write for example 512MiB") from None
+
+
+#: Jobs at once that nobody needs more of: threads, connections, open files.
+MOST_WORKERS = 256
+
+
+def workers(text: str) -> int:
+    """How many jobs are fetched at once: a number from 1 to 256."""
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MOST_WORKERS:
+        raise UsageError(f"{text!r} is no number of workers", hint=f"write a number from 1 to {MOST_WORKERS}")
+    return int(text)

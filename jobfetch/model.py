@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -305,6 +307,33 @@ class Outcome:
     exit: Exit
     files: tuple[str, ...] = ()
     error: JobfetchError | None = None
+    #: whether linked files are missing that another run may bring
+    links_lost: bool = False
+
+
+@dataclass(slots=True)
+class Tally:
+    """What many jobs came to, counted: of the outcomes themselves it keeps one error for each exit code."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    exits: Counter[Exit] = field(default_factory=Counter)
+    errors: dict[Exit, tuple[str | None, JobfetchError]] = field(default_factory=dict)
+    retry_at: datetime | None = None
+
+    def add(self, job_id: str | None, state: State | None, code: Exit, error: JobfetchError | None = None) -> None:
+        """Count one job, or what kept jobs from being asked for (without an id)."""
+        if job_id is not None:
+            self.counts[str(state or code.outcome)] += 1
+        self.exits[code] += 1
+        if error:
+            self.errors.setdefault(code, (job_id, error))
+            if error.retry_at:
+                self.retry_at = min(self.retry_at or error.retry_at, error.retry_at)
+
+    @property
+    def exit(self) -> Exit:
+        """The one exit code of all of them."""
+        return combined([*self.exits])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,6 +378,11 @@ def combined(exits: list[Exit]) -> Exit:
     if not bad:
         return Exit.RUNNING if Exit.RUNNING in exits else Exit.DONE
     return bad.pop() if len(bad) == 1 and len(set(exits)) == 1 else Exit.PARTIAL
+
+
+def fingerprint(text: str) -> int:
+    """128 bits that stand for a text: what is remembered of an id or a page, of which there may be very many."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(), "big")
 
 
 #: Sends a request and gives the reply, whatever its status; raises where no reply could be had.

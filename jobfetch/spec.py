@@ -46,6 +46,7 @@ from jobfetch.model import (
     safe_url,
     timestamp,
 )
+from jobfetch.paging import Page
 
 # --- settings and credentials ---
 
@@ -285,8 +286,11 @@ class Words:
                 f"{safe_url(reply.url)} answered JSON without `{self.path}`, so the job's state is unknown",
                 hint="wrong base_url, or the service has changed",
             )
-        folded = {known.casefold(): state for known, state in self.states.items()}
-        return folded.get(word.casefold(), State.RUNNING), word
+        return self.meanings().get(word.casefold(), State.RUNNING), word
+
+    def meanings(self) -> dict[str, State]:
+        """The state that each word stands for; the words are folded."""
+        return {known.casefold(): state for known, state in self.states.items()}
 
     def corrected(self, said: str | None) -> Words:
         """The same with words that the user knows better: `rejected=failed, on_hold=running`."""
@@ -356,6 +360,63 @@ class JobApi:
     assets: Callable[[Send, Address, bytes], Iterator[Asset]] | None = None
     parts: Callable[[Address, Document], Parts | None] | None = None
     schedule: Schedule = Schedule()
+
+
+# --- lists of jobs ---
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A job as a list names it: its state, where the list tells one."""
+
+    job_id: str
+    state: State | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Groups:
+    """The list of lists: `param` names the setting that one of them fills, `total` how many jobs each promises."""
+
+    path: str
+    items: str
+    param: str
+    id: str = "id"
+    total: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bulk:
+    """Many states in one question: `ask` makes the request for at most `most` ids, a bare list or `items` answers.
+
+    Ids that the answer leaves out are not known to the service, or not any more.
+    """
+
+    ask: Callable[[Address, tuple[str, ...]], Request]
+    most: int
+    items: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListApi:
+    """How to list jobs: the first request, where the jobs stand in a page, and how the list goes on.
+
+    `params` are the filters that a user may set, `query` what each is called in the query (a template where it is more
+    than the name), `fixed` what is always asked. `word` is the path of the state within an item, read with the
+    provider's own words. `total` is where a page promises how many there are. `groups` lists the lists, where the
+    setting that names one may be left out. `bulk` tells many states at once.
+    """
+
+    path: str
+    items: str
+    after: Callable[[Page], Request | None]
+    id: str = "id"
+    word: str | None = None
+    total: str | None = None
+    params: tuple[Param, ...] = ()
+    query: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    groups: Groups | None = None
+    bulk: Bulk | None = None
 
 
 # --- rows ---
@@ -429,6 +490,10 @@ class Provider:
     job: JobApi
     rows: RowRules
     base_url: Callable[[Mapping[str, str]], str | None]
+    listing: ListApi | None = None
+    #: jobs that a batch asks for at once, and the most requests in a time (`1000/h`), where the service tells one
+    workers: int = 8
+    rate: str | None = None
     #: the vendor's own variables for the base URL
     base_url_env: Mapping[str, str] = field(default_factory=dict)
     #: the setting that the default base URL is made from, where it is made from one
@@ -441,6 +506,11 @@ class Provider:
     def variable(self, name: str) -> str:
         """The environment variable for a setting or secret, for example `JOBFETCH_COGNITE_PROJECT`."""
         return f"JOBFETCH_{self.name}_{name}".upper()
+
+    @property
+    def filters(self) -> tuple[Param, ...]:
+        """What a user may set to list fewer jobs."""
+        return self.listing.params if self.listing else ()
 
 
 def check_job_id(provider: Provider, job_id: str) -> str:

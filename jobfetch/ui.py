@@ -77,6 +77,8 @@ class Ui:
         self._waiting: set[str] = set()
         self._fancy = not quiet and self._stream.isatty() and environ.get("TERM") != "dumb"
         self._spinner: Any = None
+        self._bar: Any = None
+        self._progress_told = clock()
 
     def learn(self, secret: str) -> None:
         """From now on, this secret is never written, in whatever spelling."""
@@ -185,8 +187,42 @@ class Ui:
             f"{job_id} has been {status.provider_state} for {seconds / 60:.0f} min; is it stuck, or the id wrong?"
         )
 
+    def once(self, text: str) -> None:
+        """Tell something the first time that it is to be told."""
+        self._once(text)
+
+    # --- what a batch tells ---
+
+    def progress(self, text: str, done: int, total: int | None) -> None:
+        """How far many jobs have come: a bar on a terminal, a line a minute elsewhere."""
+        if self._fancy:
+            self._draw(text, done, total)
+        elif self._clock() - self._progress_told >= HEARTBEAT:
+            self._progress_told = self._clock()
+            self.note(f"{done}{'' if total is None else f' of {total}'} jobs: {text}")
+
+    def _draw(self, text: str, done: int, total: int | None) -> None:
+        if self._bar is None:
+            from rich import progress  # noqa: PLC0415 - 30 ms that only a terminal needs
+            from rich.console import Console  # noqa: PLC0415 - likewise
+
+            self._bar = progress.Progress(
+                progress.BarColumn(),
+                progress.MofNCompleteColumn(),
+                progress.TextColumn("{task.description}", markup=False),
+                console=Console(file=self._stream),
+                transient=True,
+                refresh_per_second=4,
+            )
+            self._bar.add_task("", total=None)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], description=self.safe(text), completed=done, total=total)
+
     def stop(self) -> None:
-        """Take the spinner away."""
+        """Take the spinner and the bar away."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
         if self._spinner:
             self._spinner.stop()
             self._spinner = None
@@ -219,8 +255,9 @@ class Ui:
 
     def _line(self, text: str) -> None:
         line = self.safe(text)
-        if self._spinner:
-            self._spinner.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        shown = self._bar or self._spinner
+        if shown:
+            shown.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             self._write(line)
 

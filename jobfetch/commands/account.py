@@ -20,7 +20,7 @@ from jobfetch.model import Deadline, Reply, Request
 from jobfetch.places import Value, state_folder
 from jobfetch.providers import PROVIDERS
 from jobfetch.spec import Address, ClientCredentials, Provider, Schedule, job_headers, setting_hint
-from jobfetch.transport import PARSE_LIMIT, Transport, Wire
+from jobfetch.transport import PARSE_LIMIT, Gate, Transport, Wire
 from jobfetch.ui import Ui
 
 WAIT_TIMEOUT = 3600.0
@@ -43,11 +43,12 @@ class Network:
     parse_limit: str | None = None
 
 
-def refuse_empty(given: Any) -> None:
+def refuse_empty(*given: Any) -> None:
     """An option with nothing in it is a variable that was not set, and must not mean the default."""
-    for each in fields(given):
-        if getattr(given, each.name) == "":
-            raise UsageError(f"--{each.name.replace('_', '-')} is empty", hint="is a shell variable not set?")
+    for options in given:
+        for each in fields(options):
+            if getattr(options, each.name) == "":
+                raise UsageError(f"--{each.name.replace('_', '-')} is empty", hint="is a shell variable not set?")
 
 
 #: Reads credentials.toml: provider -> profile -> name -> secret.
@@ -66,6 +67,14 @@ class Account:
     stored: Stored
 
     @property
+    def profile(self) -> str | None:
+        """The profile in force, None where the provider has none by that name: a default one need not be everybody's."""
+        name = self.levels.profile
+        if name is None or self.levels.explicit or self.file.table(self.provider.name, "profiles", name):
+            return name
+        return name if name in self.stored().get(self.provider.name, {}) else None
+
+    @property
     def texts(self) -> dict[str, str]:
         """Every setting that has a value."""
         return {name: value.text for name, value in self.values.items()}
@@ -81,6 +90,11 @@ def settings_file() -> config.File:
     file = config.read(os.environ)
     file.check(PROVIDERS)
     return file
+
+
+def default_provider() -> str:
+    """The provider of a line that names none."""
+    return config.default_provider(settings_file(), PROVIDERS)
 
 
 def account_of(
@@ -153,7 +167,13 @@ class Line:
 
 @contextlib.contextmanager
 def opened(
-    account: Account, network: Network, ui: Ui, deadline: Deadline, asked: credentials.Asked | None = None
+    account: Account,
+    network: Network,
+    ui: Ui,
+    deadline: Deadline,
+    asked: credentials.Asked | None = None,
+    *,
+    gate: Gate | None = None,
 ) -> Iterator[Line]:
     """A line to the service, closed when the block is left; nothing has been sent on it."""
     spec = account.provider
@@ -178,6 +198,7 @@ def opened(
             now=now,
             sleep=time.sleep,
             notify=ui.detail,
+            gate=gate,
         )
         signer = credentials.signer(
             spec,
@@ -187,7 +208,7 @@ def opened(
             cache=asked.cache,
             clock=time.monotonic,
             learn=ui.learn,
-            profile=account.levels.profile,
+            profile=account.profile,
         )
         address = Address(base_url=params["base_url"], params=params)
         yield Line(address=address, send=partial(transport.send, signer=signer), signer=signer, deadline=deadline)
@@ -197,11 +218,21 @@ def opened(
 
 @contextlib.contextmanager
 def connected(
-    account: Account, network: Network, ui: Ui, started: float, *, wait: bool
+    account: Account,
+    network: Network,
+    ui: Ui,
+    started: float,
+    *,
+    wait: bool,
+    gate: Callable[[Deadline], Gate] | None = None,
+    allowed: float = LOOK_TIMEOUT,
 ) -> Iterator[tuple[fetch.Service, fetch.Waiting]]:
-    """The service, ready to be asked, and how long to wait for it."""
-    deadline = Deadline(started + _allowed(account, network, wait=wait), time.monotonic)
-    with opened(account, network, ui, deadline) as line:
+    """The service, ready to be asked, and how long to wait for it.
+
+    `allowed` are the seconds that the command may take without `wait`, where nobody says how long.
+    """
+    deadline = Deadline(started + _allowed(account, network, WAIT_TIMEOUT if wait else allowed), time.monotonic)
+    with opened(account, network, ui, deadline, gate=gate(deadline) if gate else None) as line:
         service = fetch.Service(
             provider=account.provider, address=line.address, send=line.send, now=now, scrub=ui.scrub_all
         )
@@ -241,12 +272,12 @@ def deadline_of(network: Network, started: float) -> Deadline:
     return Deadline(started + (limits.duration(network.timeout) if network.timeout else MOST_PATIENCE), time.monotonic)
 
 
-def _allowed(account: Account, network: Network, *, wait: bool) -> float:
+def _allowed(account: Account, network: Network, otherwise: float) -> float:
     """Seconds that the whole command may take."""
     if network.timeout is not None:
         return limits.duration(network.timeout)
     said = account.text("timeout")
-    return limits.duration(said) if said else WAIT_TIMEOUT if wait else LOOK_TIMEOUT
+    return limits.duration(said) if said else otherwise
 
 
 def now() -> datetime:

@@ -135,7 +135,7 @@ def _told(ui: Ui, spec: Provider, network: Network, *, check: bool) -> tuple[dic
         held = credentials.held(spec, asked)
         told["secrets"] = [{"name": name, "origin": value.origin} for name, value in held.values.items()]
         told["present"] = held.scheme is not None
-        ends = credentials.expires(spec, account.texts, held, asked.cache, account.levels.profile)
+        ends = credentials.expires(spec, account.texts, held, asked.cache, account.profile)
         told["renewed"] = held.scheme is not None and not credentials.is_ready(held.scheme)
         told["expires_at"] = rfc3339(_moment(ends))
         if held.scheme is None:

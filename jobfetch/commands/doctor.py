@@ -193,7 +193,7 @@ def _provider(ui: Ui, spec: Provider, network: Network) -> Iterator[Finding]:
     try:
         account = account_of(spec.name, Report(), network)
         where = account.values["base_url"]
-        profile = account.levels.profile
+        profile = account.profile
         yield Finding(
             about=spec.name,
             level=OK,
@@ -215,7 +215,7 @@ def _secrets(ui: Ui, account: Account, network: Network) -> Iterator[Finding]:
         yield Finding(about=spec.name, level=OK, what=f"{name} from {value.origin}")
     if held.scheme is None:
         raise credentials.missing(spec)
-    ends = credentials.expires(spec, account.texts, held, asked.cache, account.levels.profile)
+    ends = credentials.expires(spec, account.texts, held, asked.cache, account.profile)
     renewed = held.kept or not credentials.is_ready(held.scheme)
     left = None if ends is None else ends - time.time()
     if left is not None and left <= 0 and not renewed:

@@ -55,8 +55,25 @@ def _shown(spec: Provider) -> dict[str, Json]:
         "rows": [_row_kind(rows) for rows in (*spec.rows.kinds, *([spec.rows.parts] if spec.rows.parts else []))],
         "views": list(spec.rows.named),
         "left_out_of_rows": dict(spec.rows.left_out),
+        "listing": _listing(spec),
+        "workers": spec.workers,
+        "rate": spec.rate,
         "limits": list(spec.limits),
         "retention": spec.retention,
+    }
+
+
+def _listing(spec: Provider) -> dict[str, Json] | None:
+    """How the service lists its jobs, and what a list may be narrowed by."""
+    if spec.listing is None:
+        return None
+    group = spec.listing.groups
+    return {
+        "path": spec.listing.path,
+        "filters": [param.name for param in spec.filters],
+        "tells_states": spec.listing.word is not None,
+        "bulk_status": spec.listing.bulk.most if spec.listing.bulk else None,
+        "all_of": group.param if group else None,
     }
 
 
@@ -65,6 +82,21 @@ def _row_kind(rows: Rows) -> dict[str, Json]:
     columns = {column: list(names) for column, names in (*rows.copies.items(), *rows.columns.items())}
     kind = rows.kind or "the name of what stands there"
     return {"kind": kind, "each": list(rows.each), "columns": dict(sorted(columns.items()))}
+
+
+def _batch_facts(told: Mapping[str, Json]) -> list[str]:
+    """What is worth knowing before many jobs are fetched."""
+    speed = f"{told['workers']} jobs at a time, " + (
+        f"at most {told['rate']} requests" if told["rate"] else "at any rate"
+    )
+    listing = told["listing"]
+    if listing is None:
+        return ["lists no jobs: name them with --jobs", speed]
+    facts = [f"lists jobs at {listing['path']}" + (", with their states" if listing["tells_states"] else "")]
+    facts += [f"every {listing['all_of']} where none is named, a folder each"] if listing["all_of"] else []
+    facts += [f"filters: {', '.join(listing['filters'])}"] if listing["filters"] else []
+    facts += [f"tells {listing['bulk_status']} states in one question"] if listing["bulk_status"] else []
+    return [*facts, speed]
 
 
 def _as_text(told: Mapping[str, Json]) -> str:
@@ -81,6 +113,7 @@ def _as_text(told: Mapping[str, Json]) -> str:
     lines += [f"  other view: --rows {name}" for name in told["views"]]
     lines += ["", "left out of rows:"] if told["left_out_of_rows"] else []
     lines += [f"  {name:20} {why}" for name, why in told["left_out_of_rows"].items()]
+    lines += ["", "batch download:", *(f"  {fact}" for fact in _batch_facts(told))]
     facts = [*told["limits"], *([told["retention"]] if told["retention"] else [])]
     lines += ["", "limits:", *(f"  {fact}" for fact in facts)] if facts else []
     return "\n".join(lines) + "\n"

@@ -8,14 +8,13 @@ import shlex
 import signal
 import sys
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from jobfetch import export
 from jobfetch.errors import Exit, Interrupted, JobfetchError, Terminated
-from jobfetch.model import Json, Outcome, Verdict, combined, encode
+from jobfetch.model import Json, Outcome, Tally, Verdict, encode
 from jobfetch.ui import Ui
 
 
@@ -38,24 +37,33 @@ class Report:
     states_told: bool = False
     data: Json = None
     outputs: list[str] = field(default_factory=list)
+    #: what very many jobs came to, in place of their outcomes
+    tally: Tally | None = None
+    #: called with the verdict before it is said: for those who are told elsewhere as well
+    afterwards: list[Callable[[Verdict], None]] = field(default_factory=list)
 
     def verdict(self, error: JobfetchError | None = None) -> Verdict:
         """The verdict on all jobs, or on the error that ended the run."""
-        counts = Counter(outcome.state or outcome.exit.outcome for outcome in self.outcomes)
-        bad = [outcome for outcome in self.outcomes if outcome.error]
-        code = error.exit if error else combined([outcome.exit for outcome in self.outcomes])
-        shown = next((outcome for outcome in bad if outcome.exit is code), bad[0] if bad else None)
-        backs = [outcome.error.retry_at for outcome in bad if outcome.error and outcome.error.retry_at]
+        tally = self.tally or _tallied(self.outcomes)
+        code = error.exit if error else tally.exit
+        job_id, shown = tally.errors.get(code) or next(iter(tally.errors.values()), (None, None))
         return Verdict(
             exit=code,
-            counts=dict(sorted((str(state), number) for state, number in counts.items())),
+            counts=dict(sorted(tally.counts.items())),
             outputs=tuple(dict.fromkeys([*self.outputs, *(f for outcome in self.outcomes for f in outcome.files)])),
-            error=error or (shown.error if shown else None),
+            error=error or shown,
             provider=self.provider,
-            job_id=None if error or not shown else shown.job_id,
-            retry_at=(error.retry_at if error else None) or min(backs, default=None),
+            job_id=None if error else job_id,
+            retry_at=(error.retry_at if error else None) or tally.retry_at,
             data=self.data,
         )
+
+
+def _tallied(outcomes: list[Outcome]) -> Tally:
+    tally = Tally()
+    for outcome in outcomes:
+        tally.add(outcome.job_id, outcome.state, outcome.exit, outcome.error)
+    return tally
 
 
 def run(common: Common, work: Callable[[Ui, Report], None]) -> int:
@@ -74,7 +82,21 @@ def run(common: Common, work: Callable[[Ui, Report], None]) -> int:
             return _bug(ui, bug, verbose=common.verbose)
         finally:
             ui.stop()
-        return _say(ui, common, report, report.verdict(error))
+        return _say(ui, common, report, _told(ui, report, error))
+
+
+def _told(ui: Ui, report: Report, error: JobfetchError | None) -> Verdict:
+    """The verdict, once everybody else has it; one who cannot be told makes a success none."""
+    verdict = report.verdict(error)
+    for tell in report.afterwards:
+        try:
+            tell(verdict)
+        except JobfetchError as failed:
+            if verdict.exit is Exit.DONE:
+                verdict = report.verdict(failed)
+            else:
+                ui.error(failed)
+    return verdict
 
 
 def _say(ui: Ui, common: Common, report: Report, verdict: Verdict) -> int:

@@ -37,11 +37,11 @@ def jobs(common: Common) -> int:
     return run(common, work)
 
 
-def serve(port: int, storage_port: int, pace: float, common: Common) -> int:
+def serve(port: int, storage_port: int, pace: float, trouble: float, common: Common) -> int:
     """Play the services until interrupted."""
 
     def work(ui: Ui, report: Report) -> None:
-        with _sandbox(port, storage_port, pace) as box:
+        with _sandbox(port, storage_port, pace, trouble) as box:
             report.data = box.environment()
             lines = [f"export {name}={shlex.quote(value)}\n" for name, value in box.environment().items()]
             export.to_stdout(encode(report.data) + b"\n" if common.json else "".join(lines).encode())
@@ -52,14 +52,14 @@ def serve(port: int, storage_port: int, pace: float, common: Common) -> int:
     return run(common, work)
 
 
-def run_in(command: list[str], pace: float, common: Common) -> int:
+def run_in(command: list[str], pace: float, trouble: float, common: Common) -> int:
     """Run a command against a sandbox of its own; its exit code is ours."""
     code = int(Exit.DONE)
 
     def work(ui: Ui, report: Report) -> None:
         nonlocal code
         report.stdout_is_data = True
-        with _sandbox(0, 0, pace) as box, tempfile.TemporaryDirectory() as home:
+        with _sandbox(0, 0, pace, trouble) as box, tempfile.TemporaryDirectory() as home:
             try:
                 code = subprocess.run(command, env=apart(box.environment(), Path(home)), check=False).returncode  # noqa: S603 - what the user typed
             except OSError as error:
@@ -84,9 +84,9 @@ def apart(environment: Mapping[str, str], home: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _sandbox(port: int, storage_port: int, pace: float) -> Iterator[Sandbox]:
+def _sandbox(port: int, storage_port: int, pace: float, trouble: float = 0.0) -> Iterator[Sandbox]:
     try:
-        with Sandbox(port=port, storage_port=storage_port, pace=pace) as box:
+        with Sandbox(port=port, storage_port=storage_port, pace=pace, trouble=trouble) as box:
             yield box
     except OSError as error:
         raise UsageError(f"the sandbox cannot listen: {error.strerror}", hint="name another --port") from None

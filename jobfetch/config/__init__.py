@@ -3,7 +3,7 @@
 from jobfetch.config.edit import init, put, remove
 from jobfetch.config.example import example
 from jobfetch.config.file import FILE_NAME, File, keys_of, read
-from jobfetch.config.settings import RUN, found, levels, params_of, profile_named, resolve
+from jobfetch.config.settings import RUN, default_provider, found, levels, params_of, profile_named, resolve
 from jobfetch.places import Levels
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "RUN",
     "File",
     "Levels",
+    "default_provider",
     "example",
     "found",
     "init",

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from jobfetch import limits
-from jobfetch.errors import UsageError
+from jobfetch import limits, rate
 from jobfetch.model import Format
 from jobfetch.spec import Param, Provider
 
 BASE_URL = Param(name="base_url", help="address in front of the documented paths, for a proxy or a sandbox")
 STATES = Param(name="states", help="states that the documents do not tell, for example rejected=failed")
 
-_MOST_WORKERS = 256
-
-
-def _workers(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= _MOST_WORKERS:
-        raise UsageError(f"{text!r} is no number of workers", hint=f"write a number from 1 to {_MOST_WORKERS}")
-    return int(text)
-
-
 #: How a run goes; what an option leaves open, a profile, the provider's table or `[defaults]` may say.
 RUN = (
     Param(name="timeout", help="how long a whole command may take, for example 1h", check=limits.duration),
-    Param(name="workers", help="how many jobs of a batch are fetched at once", check=_workers),
-    Param(name="rate", help="requests in a time, for example 10/s or 1000/h"),
+    Param(name="workers", help="how many jobs of a batch are fetched at once", check=limits.workers),
+    Param(name="rate", help="requests in a time, for example 10/s or 1000/h, or none", check=rate.parse),
     Param(name="format", help="what results are kept as", choices=tuple(Format)),
     Param(name="output", help="where results go, in place of standard output"),
 )
@@ -33,7 +23,8 @@ RUN = (
 
 def params_of(provider: Provider) -> tuple[Param, ...]:
     """Every setting of a provider, those that all have first."""
-    return (Param(name=BASE_URL.name, help=BASE_URL.help, env=provider.base_url_env), STATES, *provider.settings)
+    base_url = Param(name=BASE_URL.name, help=BASE_URL.help, env=provider.base_url_env)
+    return (base_url, STATES, *provider.settings, *provider.filters)
 
 
 def secret_keys(provider: Provider) -> Mapping[str, str]:

@@ -16,11 +16,22 @@ from jobfetch.model import safe_url
 from jobfetch.places import Level, Levels, Value
 from jobfetch.spec import Param, Provider, setting_hint
 
-__all__ = ["RUN", "found", "levels", "params_of", "profile_named", "resolve"]
+__all__ = ["RUN", "default_provider", "found", "levels", "params_of", "profile_named", "resolve"]
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 #: The rank of what follows from other settings, behind every place that says something.
 _FOLLOWS = 99
+
+
+def default_provider(file: File, providers: Mapping[str, Provider]) -> str:
+    """The provider of a line that names none; `UsageError` where none is set."""
+    name = file.text("default_provider")
+    if name is None:
+        raise UsageError(
+            f"which provider? One of {', '.join(providers)}",
+            hint="name it behind `batch download`, or: jobfetch config set default_provider NAME",
+        )
+    return name
 
 
 def levels(provider: Provider, file: File, environ: Mapping[str, str], profile: str | None) -> Levels:

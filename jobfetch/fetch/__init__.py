@@ -21,7 +21,7 @@ from jobfetch.fetch import linked
 from jobfetch.fetch.service import SMALL, Service, Waiting, Wanted, checked, ends_the_run, resolved
 from jobfetch.model import Format, Json, Outcome, State, Status, StoredAsset, promised_json, rfc3339
 
-__all__ = ["Service", "Waiting", "Wanted", "get", "job", "states", "statuses"]
+__all__ = ["Service", "Waiting", "Wanted", "get", "job", "rows_of", "states", "statuses"]
 
 
 def statuses(service: Service, waiting: Waiting, job_ids: list[str]) -> Iterator[tuple[str, poll.Ended]]:
@@ -104,7 +104,8 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
     path = None if wanted.format.tabular else wanted.path(job_id)
     files = [] if path is None else [str(path)]
     if wanted.format is Format.RAW and not wanted.assets and status.result:
-        _stream(service, job_id, status, path)
+        _stream(service, job_id, status, path, swept=wanted.swept)
+        stored: tuple[StoredAsset, ...] = ()
     else:
         reply = status.reply if status.result is None else resolved(service, job_id, status, None)
         result = reply.document.whole
@@ -112,26 +113,28 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
         status = linked.with_failures(status, stored)
         files += [str(linked.folder_of(wanted, job_id).parent / asset.file) for asset in stored if asset.file]
         if wanted.format.tabular:
-            run.rows[job_id] = _rows(run, job_id, result, stored)
+            run.rows[job_id] = rows_of(service, wanted, job_id, result, [asset.file for asset in stored])
         else:
             pieces = [reply.body] if wanted.format is Format.RAW else _record(run, job_id, status, result, stored)
-            with _opened(path) as file:
+            with _opened(path, swept=wanted.swept) as file:
                 file.writelines(pieces)
     forgiven = wanted.allow_partial and status.state is State.PARTIAL
     error = None if forgiven else _verdict_on(service, job_id, status)
-    return _ended(job_id, status.state, error, files)
+    return replace(_ended(job_id, status.state, error, files), links_lost=any(asset.error for asset in stored))
 
 
-def _rows(run: _Run, job_id: str, result: bytes, stored: tuple[StoredAsset, ...]) -> list[flatten.Row]:
-    """The rows of one job: of its result, and of the parts that came window by window."""
-    name, rules = run.service.provider.name, run.service.provider.rows
-    if run.wanted.rows:
-        return list(flatten.view(rules, run.wanted.rows, name, job_id, result))
+def rows_of(
+    service: Service, wanted: Wanted, job_id: str, result: bytes, stored: list[str | None]
+) -> list[flatten.Row]:
+    """The rows of one job: of its result, and of the parts that came window by window (`stored` beside it)."""
+    name, rules = service.provider.name, service.provider.rows
+    if wanted.rows:
+        return list(flatten.view(rules, wanted.rows, name, job_id, result))
     rows = list(flatten.compiled(rules)(name, job_id, result))
-    parts = [asset.file for asset in stored if rules.parts and asset.file and asset.file.endswith(linked.PARTS_SUFFIX)]
-    for file in parts:
-        lines = (linked.folder_of(run.wanted, job_id).parent / file).read_bytes().splitlines()
-        rows += flatten.part_rows(rules, name, job_id, lines)
+    for file in stored if rules.parts else ():
+        if file and file.endswith(linked.PARTS_SUFFIX):
+            lines = (linked.folder_of(wanted, job_id).parent / file).read_bytes().splitlines()
+            rows += flatten.part_rows(rules, name, job_id, lines)
     return rows
 
 
@@ -176,9 +179,9 @@ def _state_of(error: JobfetchError | None) -> State | None:
 # --- the result ---
 
 
-def _stream(service: Service, job_id: str, status: Status, path: Path | None) -> None:
+def _stream(service: Service, job_id: str, status: Status, path: Path | None, *, swept: bool) -> None:
     """Store a result as it comes, without holding it in memory."""
-    with _opened(path) as file:
+    with _opened(path, swept=swept) as file:
         reply = resolved(service, job_id, status, file)
         promised_json(reply)
         jsonfile.check(file)
@@ -193,10 +196,10 @@ def _stream(service: Service, job_id: str, status: Status, path: Path | None) ->
 
 
 @contextmanager
-def _opened(path: Path | None) -> Iterator[BinaryIO]:
+def _opened(path: Path | None, *, swept: bool = False) -> Iterator[BinaryIO]:
     """A file to fill, which appears whole: at its path, or on standard output once nothing can fail any more."""
     if path is not None:
-        with disk.replacing(path) as file:
+        with disk.replacing(path, swept=swept) as file:
             yield file
         return
     with disk.spool() as spool:
@@ -217,9 +220,6 @@ def _write_table(run: _Run, job_ids: list[str], wrote: Callable[[Path, bool], No
         return
     rows = [row for job_id in sorted(run.rows) for row in run.rows[job_id]]
     with _opened(table) as file:
-        if run.wanted.format is Format.CSV:
-            export.write_csv(rows, file, flatten.text)
-        else:
-            export.write_ndjson(rows, file)
+        export.write_table(run.wanted.format, rows, file, flatten.text)
     if table:
         wrote(table, True)  # noqa: FBT003 - written, or left

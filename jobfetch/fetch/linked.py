@@ -89,7 +89,7 @@ def _asset(
             suffix = _SUFFIXES.get(reply.media_type, ".bin")
             length = file.tell()
             file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # any binary file will do
     except JobfetchError as error:
         if _ends_the_job(error):
             raise

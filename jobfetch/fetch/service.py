@@ -109,6 +109,8 @@ class Wanted:
     reproducible: bool = False
     allow_partial: bool = False
     query: Callable[[bytes], bytes] | None = None
+    #: whether the folder is clean of what killed runs left: in a large one, looking again for every file takes long
+    swept: bool = False
 
     def path(self, job_id: str) -> Path | None:
         """Where one job's file goes; None for standard output."""

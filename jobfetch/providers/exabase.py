@@ -20,12 +20,14 @@ from jobfetch.model import (
     State,
     origin,
 )
+from jobfetch.paging import Cursor
 from jobfetch.spec import (
     Address,
     Auth,
     ErrorRules,
     HeaderKey,
     JobApi,
+    ListApi,
     Param,
     Provider,
     RowRules,
@@ -132,6 +134,23 @@ PROVIDER = Provider(
         # 1000 requests an hour on the free plan, for all jobs together
         schedule=Schedule(start=4.0, cap=30.0, gap=3.6),
     ),
+    listing=ListApi(
+        path="/v2/extract",
+        items="items",
+        word="state",
+        after=Cursor(path="nextCursor", param="cursor"),
+        params=(
+            Param(
+                name="state",
+                help="list only jobs in this state",
+                choices=("pending", "processing", "completed", "failed", "cleaned"),
+            ),
+            Param(name="kind", help="list only jobs of this kind, for example document"),
+        ),
+        query={"state": "state", "kind": "kind"},
+        fixed={"limit": "50"},
+    ),
+    rate="1000/h",
     rows=RowRules(
         kinds=(
             Rows(

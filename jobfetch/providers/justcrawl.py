@@ -12,13 +12,16 @@ from datetime import datetime
 
 from jobfetch.errors import BadReply, Unavailable
 from jobfetch.model import Asset, Document, Purpose, Reply, Request, Send, State, Status
+from jobfetch.paging import PageNumber
 from jobfetch.spec import (
     Address,
     Auth,
+    Bulk,
     ErrorRules,
     HeaderKey,
     JobApi,
     Kind,
+    ListApi,
     Param,
     Provider,
     RowRules,
@@ -80,6 +83,24 @@ def _reason(reply: Reply) -> str | None:
         return reply.document.text("reason")
     except BadReply:  # it says nothing that can be read
         return None
+
+
+def _bulk(address: Address, job_ids: tuple[str, ...]) -> Request:
+    return Request(url=address.url("/api/v1/jobs/batch-status"), method="POST", json={"jobIds": [*job_ids]})
+
+
+#: What a list may be narrowed by: our name, the service's, and what it means.
+_FILTERS = (
+    ("status", "status", "list only jobs in this state, in the service's own word"),
+    ("workflow_id", "workflowId", "list only jobs of this workflow"),
+    ("schedule_id", "scheduleId", "list only jobs of this schedule"),
+    ("domain", "domain", "list only jobs of this domain"),
+    ("tag", "tag", "list only jobs with this tag"),
+    ("created_after", "createdAfter", "list only jobs made after this time (ISO 8601)"),
+    ("created_before", "createdBefore", "list only jobs made before this time"),
+    ("updated_after", "updatedAfter", "list only jobs changed after this time"),
+    ("updated_before", "updatedBefore", "list only jobs changed before this time"),
+)
 
 
 def _assets(send: Send, address: Address, result: bytes) -> Iterator[Asset]:
@@ -148,6 +169,17 @@ PROVIDER = Provider(
         finished="completedAt",
         assets=_assets,
         schedule=Schedule(start=2.0, factor=1.5, cap=15.0),
+    ),
+    listing=ListApi(
+        path="/api/v1/jobs",
+        items="items",
+        word="status",
+        total="total",
+        after=PageNumber(param="page", total="total"),
+        params=tuple(Param(name=name, help=text) for name, _, text in _FILTERS),
+        query={name: theirs for name, theirs, _ in _FILTERS},
+        fixed={"page": "1", "pageSize": "100"},
+        bulk=Bulk(ask=_bulk, most=100),
     ),
     rows=RowRules(
         kinds=(

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobfetch.model import Asset, Purpose, Reply, Request, Send, State
+from jobfetch.paging import Cursor
 from jobfetch.spec import (
     Address,
     Auth,
     ErrorRules,
+    Groups,
     HeaderKey,
     JobApi,
     Kind,
+    ListApi,
     Param,
     Provider,
     RowRules,
@@ -68,7 +71,7 @@ PROVIDER = Provider(
     base_url=lambda _: "https://api.playment.io",
     settings=(
         Param(name="project", help="project id", required=True),
-        Param(name="batch", help="batch id"),
+        Param(name="batch", help="batch id; every batch of the project where it is left out (batch download)"),
     ),
     auth=Auth(
         secrets=(Param(name="api_key", help="API key (Settings, API Keys)", env={"PLAYMENT_API_KEY": "{}"}),),
@@ -95,6 +98,14 @@ PROVIDER = Provider(
         assets=_assets,
         # people do the work: hours to days
         schedule=Schedule(start=60.0, cap=900.0),
+    ),
+    listing=ListApi(
+        path="/v1/projects/{project}/batch/{batch}",
+        items="data.jobs",
+        word="status",
+        # 100 jobs a page, and no choice
+        after=Cursor(path="data.next_page_token", param="page_token"),
+        groups=Groups(path="/v1/projects/{project}/details", items="data.batches", param="batch", total="total_jobs"),
     ),
     rows=RowRules(
         kinds=(

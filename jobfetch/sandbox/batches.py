@@ -59,12 +59,17 @@ BATCHES: Mapping[str, Batch] = {
     "batch-bad-token": Batch("the first page leads to a token that is refused", members(250), {}, lambda _: "broken"),
     "batch-mixed": Batch("jobs that all get done, each in its own way", _MIXED, {}),
     "batch-failing": Batch("jobs of which some fail", _FAILING, {}),
+    "batch-one-bad": Batch("249 jobs that are done and one that is refused once", (*members(249), "mends"), {}),
     "batch-unfinished": Batch("two jobs that are done and one that never is", (*members(2), "never"), {}),
     "batch-awkward": Batch("jobs whose ids are trouble as file names", AWKWARD, {}),
 }
 
 
-def page(call: Call) -> Reply:
+Told = Callable[[Call, str], str]
+"""How far a job is that is not done from the start; the list is a look at it."""
+
+
+def page(call: Call, told: Told) -> Reply:
     """One page of a batch's jobs."""
     batch = BATCHES.get(call.parts["batch_id"])
     token = call.request.query.get("page_token") or _token(0)
@@ -73,20 +78,20 @@ def page(call: Call) -> Reply:
         return _refusal("resource_error", "batch_id not found")
     if start % PAGE or not 0 <= start <= len(batch.jobs):
         return _refusal("invalid_request_error", "Invalid pageToken provided")
-    return dumped(_listing(call, batch, start))
+    return dumped(_listing(call, batch, start, told))
 
 
 def _refusal(code: str, message: str) -> Reply:
     return dumped({"success": False, "error": {"code": code, "message": message}}, status=400)
 
 
-def _listing(call: Call, batch: Batch, start: int) -> Any:
+def _listing(call: Call, batch: Batch, start: int, told: Told) -> Any:
     reply = sample(_SERVICE, "batch")
     data = reply["data"]
     [job] = data["jobs"]
     data["id"], data["project_id"] = call.parts["batch_id"], call.parts["project"]
     data["jobs"] = [
-        job | {"id": job_id, "status": "in_progress" if job_id in UNFINISHED else "completed"}
+        job | {"id": job_id, "status": told(call, job_id) if job_id in UNFINISHED else "completed"}
         for job_id in batch.jobs[start : start + PAGE]
     ]
     del data["next_page_token"]

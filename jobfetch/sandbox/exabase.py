@@ -7,7 +7,7 @@ from typing import Any
 
 from jobfetch.sandbox import batches, chunks, listings, shared, storage
 from jobfetch.sandbox.listings import Listed
-from jobfetch.sandbox.play import Call, Case, Script, Service, always, dumped, first, perform, route, sample
+from jobfetch.sandbox.play import Call, Case, Script, Service, always, dumped, first, heard, perform, route, sample
 from jobfetch.sandbox.wire import Reply
 
 NAME = "exabase"
@@ -210,7 +210,11 @@ def _list(call: Call) -> Reply:
 def _item(call: Call, job: Listed) -> object:
     name = "few-sections" if job.state == "completed" else "pending"
     shown = json.loads(chunks.placed(replace(call, job_id=job.job_id), name))
-    return shown | {"state": job.state, "kind": job.kind}
+    state = job.state
+    if state == "processing":
+        # it goes on while the list is read again and again
+        state = heard(perform(call, NAME, job.job_id, "status ", _case(job.job_id).status)).get("state", state)
+    return shown | {"state": state, "kind": job.kind}
 
 
 def _environment(url: str) -> dict[str, str]:

@@ -192,7 +192,11 @@ def _list(call: Call) -> Reply:
 
 
 def _item(call: Call, job: Listed) -> object:
-    return heard(crawls.job(job.state, workflowId=job.kind)(replace(call, job_id=job.job_id)))
+    state = job.state
+    if state not in {"completed", "failed"}:
+        # it goes on while the list is read again and again
+        state = heard(_state(call, job.job_id, crawls.JOB)).get("status", state)
+    return heard(crawls.job(state, workflowId=job.kind)(replace(call, job_id=job.job_id)))
 
 
 def _batch_status(call: Call) -> Reply:

@@ -13,6 +13,7 @@ from jobfetch.sandbox.play import (
     Service,
     dumped,
     first,
+    heard,
     perform,
     route,
     sample,
@@ -109,7 +110,12 @@ def _id(case: Case) -> str:
 
 
 _CASES = {_id(case): case for case in (*shared.cases(VOICE), *_statuses(), *attachments.cases(_done))}
-_ALL = {f"after-{looks}": shared.after(VOICE, looks) for looks in range(1, 100)} | _CASES
+_MENDS = Case(
+    name="mends",
+    what="refused at the first look, done at every other",
+    status=first(1, _refuse(418, "Short and stout: not today"), _done),
+)
+_ALL = {f"after-{looks}": shared.after(VOICE, looks) for looks in range(1, 100)} | {"mends": _MENDS} | _CASES
 
 
 def _case(job_id: str) -> Case:
@@ -130,6 +136,12 @@ def _in_project(script: Script) -> Script:
 def _job(call: Call) -> Reply:
     job_id = call.parts["job_id"]
     return perform(call, NAME, job_id, "status", _case(job_id).status)
+
+
+def _told_in_list(call: Call, job_id: str) -> str:
+    """How far a job is, as its batch shows it."""
+    reply = heard(perform(call, NAME, job_id, "status", _case(job_id).status))
+    return str(reply["data"]["status"])
 
 
 def _attachment(call: Call) -> Reply:
@@ -164,7 +176,11 @@ SERVICE = Service(
     cases=tuple(_CASES.items()),
     routes=(
         route("GET", "/v1/projects/{project}/jobs/{job_id}", _in_project(_job)),
-        route("GET", "/v1/projects/{project}/batch/{batch_id}", _in_project(batches.page)),
+        route(
+            "GET",
+            "/v1/projects/{project}/batch/{batch_id}",
+            _in_project(lambda call: batches.page(call, _told_in_list)),
+        ),
         route("GET", "/v1/projects/{project}/details", _in_project(batches.details)),
         route("GET", "/v1/attachments", _with_key(_attachment)),
     ),

@@ -1,5 +1,6 @@
 """The sandbox itself: reads requests off the wire, lets the services answer them, keeps a log of what was asked."""
 
+import random
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ from urllib.parse import parse_qsl, unquote
 from jobfetch.sandbox.behaviours import SERVICES
 from jobfetch.sandbox.listener import Listener
 from jobfetch.sandbox.play import Call, Memory, Request, Route, Site, dumped
-from jobfetch.sandbox.shared import nothing_here
+from jobfetch.sandbox.shared import TROUBLES, nothing_here
 from jobfetch.sandbox.storage import denied
 from jobfetch.sandbox.wire import Line, Reply
 
@@ -67,11 +68,23 @@ class Unreadable(ValueError):
 
 
 class Sandbox:
-    """Plays all services on one port and a foreign storage on another, from start to stop."""
+    """Plays all services on one port and a foreign storage on another, from start to stop.
 
-    def __init__(self, *, port: int = 0, storage_port: int = 0, pace: float = 1.0, host: str = "127.0.0.1") -> None:
+    `trouble` is the share of requests that go wrong in some way, whatever was asked.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        storage_port: int = 0,
+        pace: float = 1.0,
+        host: str = "127.0.0.1",
+        trouble: float = 0.0,
+    ) -> None:
         self._address = {API: (host, port), STORAGE: (host, storage_port)}
         self._pace = pace
+        self._trouble = trouble
         self._memory = Memory()
         self._asked: deque[Asked] = deque(maxlen=MOST_REQUESTS)
         self._closing = threading.Event()
@@ -151,7 +164,10 @@ class Sandbox:
         if asked.origin == API and asked.path == LOG_PATH:
             return self._control(asked.method)
         call = Call(request=_parsed(asked), site=self._site)
-        reply = _named(asked.origin, _route(asked.origin, call))
+        if self._trouble and random.random() < self._trouble:  # noqa: S311 - no secret
+            reply = _named(asked.origin, random.choice(TROUBLES))  # noqa: S311 - likewise
+        else:
+            reply = _named(asked.origin, _route(asked.origin, call))
         # before the reply leaves: a client that has its answer finds its request in the log
         self._asked.append(replace(asked, status=reply.heard_as()))
         return reply

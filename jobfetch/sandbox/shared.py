@@ -174,6 +174,17 @@ def _broken(voice: Voice) -> Iterable[Case]:
         yield Case(name=name, what=what, status=first(1, sent(voice.done, way), voice.done))
 
 
+TROUBLES: tuple[Reply, ...] = (
+    dumped({"error": "Service unavailable"}, status=503),
+    dumped({"error": "Bad gateway"}, status=502),
+    dumped({"error": "Too many requests"}, status=429, headers=(("Retry-After", "1"),)),
+    replace(dumped({"status": "completed"}), way=wire.cut),
+    replace(dumped({}), way=wire.reset),
+    HTML,
+)
+"""What any request may be answered where there is trouble."""
+
+
 def _detours(voice: Voice) -> Iterable[Case]:
     yield Case(
         name="redirect-same",

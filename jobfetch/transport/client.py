@@ -32,6 +32,16 @@ class Signer(Protocol):
         """After a 401: whether other headers than those used are there now."""
 
 
+class Gate(Protocol):
+    """Decides when a request may leave; it is asked before each one, and told of each reply."""
+
+    def enter(self) -> None:
+        """Wait until a request may leave; raises where that is too late."""
+
+    def told(self, reply: Reply) -> None:
+        """A reply came, which may ask everybody to wait."""
+
+
 class Transport:
     """What the use-cases send through. `now`, `sleep` and `jitter` are parameters for the sake of tests."""
 
@@ -47,8 +57,10 @@ class Transport:
         sleep: Callable[[float], None],
         notify: Callable[[str], None],
         jitter: Callable[[float, float], float] = random.uniform,
+        gate: Gate | None = None,
     ) -> None:
         self._wire = wire
+        self._gate = gate
         self._deadline = deadline
         self._errors = errors
         #: the service's own address, whose replies its own rules read
@@ -142,10 +154,19 @@ class Transport:
         request = request if address == request.url else replace(request, url=address)
         headers = {**request.headers, **(download.ask(address) if download else {})}
         credentials = signer.headers(address) if signer else {}
-        reply = self._wire.exchange(request, address, {**headers, **credentials}, download)
+        reply = self._let_through(request, {**headers, **credentials}, download)
         if signer and credentials and reply.status == 401 and signer.renew(credentials):  # noqa: PLR2004 - HTTP's own
             self._notify("the credential was refused; renewed, asking once more")
-            reply = self._wire.exchange(request, address, {**headers, **signer.headers(address)}, download)
+            reply = self._let_through(request, {**headers, **signer.headers(address)}, download)
+        return reply
+
+    def _let_through(self, request: Request, headers: Mapping[str, str], download: Download | None) -> Reply:
+        """One exchange, when the gate opens for it."""
+        if self._gate is None:
+            return self._wire.exchange(request, request.url, headers, download)
+        self._gate.enter()
+        reply = self._wire.exchange(request, request.url, headers, download)
+        self._gate.told(reply)
         return reply
 
 

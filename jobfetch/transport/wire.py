@@ -22,7 +22,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool, HTTPSConnectionPool
 
 from jobfetch.errors import BadReply, ConfigError, CutReply, JobfetchError, StillRunning, Unavailable
 from jobfetch.model import Deadline, Purpose, Reply, Request, encode, origin, safe_url
@@ -313,7 +313,7 @@ class _Adapter(HTTPAdapter):
 
     def __init__(self) -> None:
         self._watch: Watch | None = None
-        self._pools: dict[tuple[str, str, int], HTTPConnectionPool] = {}
+        self._pools: dict[tuple[str, str, int], ConnectionPool] = {}
         self._verified: set[HTTPConnectionPool] = set()
         super().__init__(max_retries=0, pool_connections=_ORIGINS, pool_maxsize=1)
 
@@ -347,7 +347,7 @@ class _Adapter(HTTPAdapter):
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Name the authorities to a pool once: it looks at the disk."""
         if conn not in self._verified:
-            super().cert_verify(conn, url, verify, cert)
+            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]  # requests names no types here
             self._verified.add(conn)
 
     def request_url(self, request: Any, proxies: Any) -> str:

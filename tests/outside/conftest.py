@@ -9,7 +9,7 @@ import pytest
 
 from jobfetch.sandbox import Sandbox
 
-from .program import Program, Run
+from .program import Here, Program, Run
 from .raw import RawServer, Talk
 
 PACE = 0.2
@@ -46,6 +46,12 @@ def bare(home: Path) -> Program:
 def jobfetch(home: Path, sandbox: Sandbox) -> Program:
     """The program with the settings that lead it to the sandbox."""
     return Program(home, sandbox.environment())
+
+
+@pytest.fixture
+def here(home: Path, sandbox: Sandbox) -> Program:
+    """The same within this process: for what needs no process of its own."""
+    return Here(home, sandbox.environment())
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import io
 import itertools
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -128,12 +127,12 @@ def test_no_descriptor_is_left_over(serve: Serve, kept: str) -> None:
             peer.send(reply(b'{"a": 1}', f"Connection: {kept}"))
 
     server = serve(talk)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     wire = Wire(deadline=Deadline(time.monotonic() + 60, time.monotonic), user_agent="jobfetch/test")
     for _ in range(3):
         assert wire.exchange(Request(url=server.url), f"{server.url}/", {}).ok
     wire.close()
-    until(lambda: len(os.listdir("/proc/self/fd")) <= before)
+    until(lambda: len(list(Path("/proc/self/fd").iterdir())) <= before)
 
 
 def test_a_request_that_began_later_may_have_to_be_over_first() -> None:

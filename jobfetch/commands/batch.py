@@ -1,0 +1,392 @@
+"""`batch download` and `batch retry`: from what was typed to folders to fill, with signals, progress and the last word."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jobfetch import disk, export, jobids, limits, pager
+from jobfetch import rate as rates
+from jobfetch.commands.account import WAIT_TIMEOUT, Account, Network, account_of, refuse_empty
+from jobfetch.commands.account import connected as service_of
+from jobfetch.commands.ending import Endings, announce
+from jobfetch.commands.progress import Teller
+from jobfetch.commands.report import Common, Report, run
+from jobfetch.errors import UsageError
+from jobfetch.fetch import Service, Wanted
+from jobfetch.fetch.after import failed, reason, write_failures, write_tables
+from jobfetch.fetch.batch import Books, Folder, Plan, needless
+from jobfetch.fetch.download import Target, download
+from jobfetch.fetch.sources import Listed, Named, Source, asker
+from jobfetch.fetch.workers import Stop, Workers
+from jobfetch.manifest import FAILURES, NAME, Header, Manifest, refuse_other
+from jobfetch.model import Deadline, Format, fingerprint, origin
+from jobfetch.spec import Address, HeaderKey, Provider
+from jobfetch.ui import Ui
+
+#: Causes of failures that are told one by one.
+MOST_CAUSES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a batch is to do, as typed."""
+
+    output: str | None = None
+    jobs: str | None = None
+    jobs_key: str | None = None
+    format: str | None = None
+    rows: str | None = None
+    assets: bool = False
+    wait: bool = False
+    workers: int | None = None
+    rate: str | None = None
+    limit: int | None = None
+    dry_run: bool = False
+    refresh: bool = False
+    verify: bool = False
+    reproducible: bool = False
+    allow_partial: bool = False
+    report: str | None = None
+    prom: str | None = None
+    ping: str | None = None
+
+    def endings(self) -> Endings:
+        """Who is to be told how it ended."""
+        return Endings(report=self.report, prom=self.prom, ping=self.ping)
+
+
+def fetch(provider: str, common: Common, network: Network, options: Options) -> int:
+    """List jobs, or take those that are named, and fetch what is not there yet."""
+
+    def work(ui: Ui, report: Report) -> None:
+        started = time.monotonic()
+        refuse_empty(network, options)
+        with announce(ui, report, provider, options.endings()):
+            account = account_of(provider, report, network)
+            session = Session(account, network, settled(account, options), started)
+            with connected(ui, report, session, named=bool(options.jobs)) as desk:
+                targets = _targets(desk, account.profile)
+                if options.dry_run:
+                    _tell_only(desk, targets, ids=not common.json)
+                else:
+                    conclude(desk, targets)
+
+    return run(common, work)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Options with their defaults filled in and checked."""
+
+    options: Options
+    output: Path
+    shape: Format
+    workers: int
+    rate: rates.Rate | None
+
+    def wanted(self) -> Wanted:
+        """What is to be kept of each job: records or raw bytes; tables are made of records."""
+        options = self.options
+        return Wanted(
+            format=Format.RAW if self.shape is Format.RAW else Format.JSON,
+            output=self.output,
+            folder=True,
+            assets=options.assets,
+            rows=options.rows,
+            reproducible=options.reproducible,
+            allow_partial=options.allow_partial,
+        )
+
+
+def settled(account: Account, options: Options) -> Asked:
+    """What was typed, with the defaults of every other place and of the provider; `UsageError` where it cannot be."""
+    spec = account.provider
+    output = options.output or account.text("output")
+    if not output or output == "-":
+        raise UsageError("batch download fills a folder", hint="name one with -o DIR")
+    shape = Format(options.format or account.text("format") or Format.JSON)
+    if options.rows and options.rows not in spec.rows.named:
+        raise UsageError(f"{spec.name} has no view {options.rows!r} (there is: {', '.join(spec.rows.named) or 'none'})")
+    if options.rows and not shape.tabular:
+        raise UsageError(f"--rows gives a table, so it goes with -f csv or ndjson and not with {shape}")
+    if not options.jobs and spec.listing is None:
+        raise UsageError(f"{spec.name} lists no jobs", hint="name their ids with --jobs FILE, or --jobs - for a pipe")
+    workers = limits.workers(
+        str(options.workers if options.workers is not None else account.text("workers") or spec.workers)
+    )
+    return Asked(
+        options, Path(output), shape, workers, rates.parse(options.rate or account.text("rate") or spec.rate or "none")
+    )
+
+
+# --- one connection, many folders ---
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What one run of `batch` works with."""
+
+    account: Account
+    network: Network
+    asked: Asked
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What one connected run works with, as its steps need it."""
+
+    ui: Ui
+    report: Report
+    plan: Plan
+    books: Books
+    asked: Asked
+    teller: Teller
+    finish: Callable[[Folder], None]
+
+
+@contextlib.contextmanager
+def connected(ui: Ui, report: Report, session: Session, *, named: bool, refresh: bool = False) -> Iterator[Desk]:
+    """Settings, credentials, connections, the gate, and signals that are heard in order."""
+    asked, books = session.asked, Books()
+    gates: list[rates.Gate] = []
+
+    def gate(deadline: Deadline) -> rates.Gate:
+        gates.append(rates.Gate(asked.rate, deadline, now=_now, sleep=time.sleep))
+        return gates[0]
+
+    options = asked.options
+    with (
+        service_of(
+            session.account,
+            session.network,
+            ui,
+            session.started,
+            wait=options.wait,
+            gate=gate,
+            allowed=WAIT_TIMEOUT,
+        ) as (service, waiting),
+        # a dry run writes nothing, so that it may end anywhere
+        contextlib.nullcontext(Stop()) if options.dry_run else heard() as stop,
+    ):
+        teller = Teller(ui, gates[0].waits_for, time.monotonic)
+        plan = Plan(
+            service=service,
+            waiting=replace(waiting, watcher=teller),
+            wanted=asked.wanted(),
+            workers=asked.workers,
+            stop=stop,
+            watcher=teller,
+            closed=gates[0].closed,
+            named=named,
+            refresh=options.refresh or refresh,
+            verify=options.verify,
+        )
+        report.tally = books.tally
+        yield Desk(ui, report, plan, books, asked, teller, partial(_finish, ui, report, plan, session))
+
+
+def conclude(desk: Desk, targets: Iterator[Target]) -> None:
+    """Fill the folders and tell what came of it."""
+    try:
+        download(desk.plan, desk.books, targets, desk.finish)
+    finally:
+        desk.ui.stop()
+        desk.ui.note(desk.teller.summary(desk.books))
+
+
+def _finish(ui: Ui, report: Report, plan: Plan, session: Session, folder: Folder) -> None:
+    """What a folder needs once nothing more is to come: its failures, its tables, and what to do about them."""
+    asked, manifest, wanted = session.asked, folder.manifest, folder.plan.wanted
+    report.outputs.append(str(manifest.folder / NAME))
+    path = write_failures(manifest, wanted)
+    if path:
+        report.outputs.append(str(path))
+        _tell_failures(ui, manifest, wanted)
+        ui.note(f"  next: {shlex.join(retry_line(manifest.folder, session.network, asked.options))}")
+
+    def check() -> None:
+        if plan.stop.error:
+            raise plan.stop.error
+
+    if asked.shape is not Format.RAW and not plan.stop.asked:
+        shape = asked.shape if asked.shape.tabular else None
+        report.outputs += [str(each) for each in write_tables(plan.service, wanted, manifest, shape, check)]
+
+
+def _tell_failures(ui: Ui, manifest: Manifest, wanted: Wanted) -> None:
+    """The first failures one by one, the others by number."""
+    number = 0
+    for number, entry in enumerate(failed(manifest, wanted), start=1):
+        if number <= MOST_CAUSES:
+            ui.note(f"{entry.job_id}: {reason(entry).message}")
+    if number > MOST_CAUSES:
+        ui.note(f"and {number - MOST_CAUSES} more: see {manifest.folder / FAILURES}")
+
+
+def retry_line(folder: Path, network: Network, options: Options) -> list[str]:
+    """The command that asks again for what failed in a folder, in the same way."""
+    line = ["jobfetch", "batch", "retry", str(folder)]
+    said = {
+        "--base-url": network.options.get("base_url"),
+        "--profile": network.profile,
+        "--ca-bundle": network.ca_bundle,
+        "--rows": options.rows,
+    }
+    line += [word for option, value in said.items() if value for word in (option, value)]
+    flags = {"--reproducible": options.reproducible, "--allow-partial": options.allow_partial}
+    return line + [option for option, given in flags.items() if given]
+
+
+@contextlib.contextmanager
+def heard() -> Iterator[Stop]:
+    """Ctrl-C and SIGTERM are heard between two steps, not within one."""
+    stop = Stop()
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    for each, how in before.items():
+        # whoever started us in the background wants Ctrl-C to pass us by
+        if how is not signal.SIG_IGN:
+            signal.signal(each, lambda number, _: stop.hear(terminated=number == signal.SIGTERM))
+    try:
+        yield stop
+    finally:
+        for each, how in before.items():
+            signal.signal(each, how)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+# --- which folders ---
+
+
+def _targets(desk: Desk, profile: str | None) -> Iterator[Target]:
+    """Each folder with the jobs that belong into it."""
+    service, asked = desk.plan.service, desk.asked
+    listing, params = service.provider.listing, service.address.params
+    group = listing.groups if listing else None
+    name = params.get(group.param) if group else None
+    place = asked.output / disk.safe_name(name) if name else asked.output
+    head = partial(header, service.provider, asked, profile)
+    if asked.options.jobs:
+        ids = jobids.read(asked.options.jobs, asked.options.jobs_key)
+        yield Target(place=place, header=head(service.address), source=_named(service, ids, asked.options.limit))
+    elif listing and group and not name:
+        for each in _groups(desk):
+            if asked.options.limit is not None and desk.books.progress.settled >= asked.options.limit:
+                return
+            here = replace(service, address=replace(service.address, params={**params, group.param: each.id}))
+            place = asked.output / disk.safe_name(each.id)
+            desk.ui.detail(f"{group.param} {each.id}: {place}")
+            yield Target(place=place, header=head(here.address), source=_listed(desk, here, each.total))
+    else:
+        yield Target(place=place, header=head(service.address), source=_listed(desk, service, None))
+
+
+def _named(service: Service, ids: Iterator[str], limit: int | None) -> Source:
+    return Named(service=service, ids=ids, limit=limit)
+
+
+def _listed(desk: Desk, service: Service, promised: int | None) -> Source:
+    if service.provider.listing is None:
+        raise AssertionError("a provider without a list was refused before")
+    limit = desk.asked.options.limit
+    before = desk.books.progress.settled
+    left = None if limit is None else limit - before
+
+    def expect(number: int) -> None:
+        # a number that one thread writes and another shows
+        desk.books.progress.total = before + (number if left is None else min(number, left))
+
+    return Listed(
+        service=service,
+        listing=service.provider.listing,
+        warn=desk.ui.warn,
+        expect=expect,
+        limit=left,
+        promised=promised,
+    )
+
+
+def _groups(desk: Desk) -> list[pager.Group]:
+    """Every list of the project, asked for aside: a signal must not wait for the answer."""
+    service, stop = desk.plan.service, desk.plan.stop
+    listing = service.provider.listing
+    if listing is None or listing.groups is None:
+        return []
+    with Workers(list=1) as workers:
+        stop.wakes.append(workers.wake)
+        workers.give("list", partial(pager.groups, listing.groups, service.address, asker(service)))
+        while workers.in_flight and not stop.asked:
+            for came in workers.take(1.0):
+                if came.error:
+                    raise came.error
+                found: list[pager.Group] = came.value
+                return found
+    return []
+
+
+def header(spec: Provider, asked: Asked, profile: str | None, address: Address) -> Header:
+    """Whose jobs a folder holds; no address and no secret in it."""
+    names = [param.name for param in spec.settings if param.name not in _of_login(spec)]
+    params = {name: address.params[name] for name in names if address.params.get(name)}
+    if asked.options.assets:
+        # a folder without them would be taken for whole
+        params["assets"] = "yes"
+    home = "{}://{}:{}".format(*origin(address.base_url))
+    return Header(
+        schema="jobfetch.manifest/1",
+        provider=spec.name,
+        params=params,
+        profile=profile,
+        format=asked.shape,
+        origin=f"{fingerprint(home):032x}",
+    )
+
+
+def _of_login(spec: Provider) -> set[str]:
+    """The settings that only say how to log in: the jobs are the same with others."""
+    schemes = [scheme for scheme in spec.auth.schemes if not isinstance(scheme, HeaderKey)]
+    return {str(getattr(scheme, name)) for scheme in schemes for name in _names_of(scheme)}
+
+
+def _names_of(scheme: Any) -> list[str]:
+    return [name for name in scheme.__dataclass_fields__ if isinstance(getattr(scheme, name), str)]
+
+
+# --- looking only ---
+
+
+def _tell_only(desk: Desk, targets: Iterator[Target], *, ids: bool) -> None:
+    """Say which jobs would be asked for, one a line; nothing is asked about a job, and nothing is written."""
+    told = {"would_fetch": 0, "done": 0, "running": 0}
+    for target in targets:
+        with contextlib.ExitStack() as stack:
+            manifest = None
+            if (target.place / NAME).is_file():
+                manifest = stack.enter_context(Manifest.read(target.place))
+                refuse_other(target.place, manifest.header, target.header)
+            plan = replace(desk.plan, wanted=replace(desk.plan.wanted, output=target.place))
+            for page in target.source.first():
+                for item in page:
+                    entry = manifest.last(item.job_id) if manifest else None
+                    if entry and needless(entry, item, plan) and entry.intact(target.place, verify=plan.verify):
+                        told["done"] += 1
+                    elif item.state and not item.state.terminal:
+                        told["running"] += 1
+                    else:
+                        told["would_fetch"] += 1
+                        if ids:
+                            export.to_stdout((desk.ui.safe(item.job_id) + "\n").encode())
+    desk.report.data = told
+    desk.ui.note(", ".join(f"{number} {name.replace('_', ' ')}" for name, number in told.items()))

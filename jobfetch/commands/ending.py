@@ -1,0 +1,106 @@
+"""Those who are told elsewhere how a run ended: a report file, a Prometheus text file, a ping."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from jobfetch import __version__, disk
+from jobfetch.commands.report import Report
+from jobfetch.errors import Exit, JobfetchError, UsageError
+from jobfetch.model import Deadline, Json, Purpose, Request, Verdict, encode, rfc3339
+from jobfetch.transport import Wire
+from jobfetch.ui import Ui
+
+#: Seconds that a ping may take: it must not hold up what it tells of.
+PING_TIMEOUT = 10.0
+REPORT_SCHEMA = "jobfetch.report/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endings:
+    """Who is to be told: a file for the report, one for Prometheus, and an address to ping."""
+
+    report: str | None = None
+    prom: str | None = None
+    ping: str | None = None
+
+
+@contextlib.contextmanager
+def announce(ui: Ui, report: Report, provider: str, endings: Endings) -> Iterator[None]:
+    """Tell that a run begins, and have its verdict told once there is one."""
+    began, clock = datetime.now(UTC), time.monotonic()
+    if endings.ping:
+        _check(endings.ping)
+        # whoever knows the address can speak for us
+        ui.learn(endings.ping)
+        _ping(ui, endings.ping, "/start")
+
+    def tell(verdict: Verdict) -> None:
+        seconds = round(time.monotonic() - clock, 3)
+        if endings.prom:
+            _write(Path(endings.prom), prometheus(provider, verdict, began, seconds))
+        if endings.report:
+            told: dict[str, Json] = {"schema": REPORT_SCHEMA, "provider": provider, "version": __version__}
+            value = {**told, "started_at": rfc3339(began), "seconds": seconds, **verdict.as_json()}
+            _write(Path(endings.report), encode(ui.scrub_all(value)) + b"\n")
+        if endings.ping:
+            # a job that still runs is no failure
+            _ping(ui, endings.ping, "" if verdict.exit in {Exit.DONE, Exit.RUNNING} else "/fail")
+
+    report.afterwards.append(tell)
+    yield
+
+
+def prometheus(provider: str, verdict: Verdict, began: datetime, seconds: float) -> bytes:
+    """A run in Prometheus' text format, for the text file collector."""
+    label = f'provider="{provider}"'
+    states = [(f'{label},state="{state}"', float(number)) for state, number in sorted(verdict.counts.items())]
+    metrics = (
+        ("jobs", "Jobs of the last run by what they came to.", states),
+        ("exit_code", "Exit code of the last run.", [(label, float(verdict.exit))]),
+        ("success", "1 where the last run left nothing to be done.", [(label, float(verdict.exit is Exit.DONE))]),
+        ("start_time_seconds", "When the last run began.", [(label, round(began.timestamp(), 3))]),
+        ("duration_seconds", "How long the last run took.", [(label, seconds)]),
+    )
+    lines = []
+    for name, text, values in metrics:
+        lines += [f"# HELP jobfetch_batch_{name} {text}", f"# TYPE jobfetch_batch_{name} gauge"]
+        lines += [f"jobfetch_batch_{name}{{{labels}}} {value:.15g}" for labels, value in values]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with disk.replacing(path) as file:
+        file.write(data)
+
+
+def _check(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError("--ping is no http(s) address", hint="write for example https://hc-ping.com/UUID")
+
+
+def _ping(ui: Ui, url: str, suffix: str) -> None:
+    """Ask for the address once, bare; that it cannot be reached changes nothing but a line."""
+    parts = urlsplit(url)
+    target = parts._replace(path=parts.path.rstrip("/") + suffix).geturl() if suffix else url
+    deadline = Deadline(time.monotonic() + PING_TIMEOUT, time.monotonic)
+    wire = Wire(deadline=deadline, user_agent=f"jobfetch/{__version__}")
+    try:
+        reply = wire.exchange(Request(url=target, purpose=Purpose.TOKEN, accept="*/*"), target, {})
+        if not reply.ok:
+            ui.warn(f"the ping was answered with HTTP {reply.status}")
+    except JobfetchError:
+        ui.warn("the ping could not be sent")
+    finally:
+        wire.close()

@@ -1,0 +1,91 @@
+"""What is made of a folder once its jobs are through: the list of failures, and the table of everybody's rows.
+
+Both are made from what lies on disk, so that a run which was killed and one that was not end with the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobfetch import disk, export, flatten
+from jobfetch.errors import Exit
+from jobfetch.fetch import rows_of
+from jobfetch.fetch.batch import counted
+from jobfetch.fetch.service import Service, Wanted
+from jobfetch.manifest import FAILURES, Entry, Manifest, Problem
+from jobfetch.model import Document, Format, encode
+
+TABLES = (Format.CSV, Format.NDJSON)
+
+
+def failed(manifest: Manifest, wanted: Wanted) -> Iterator[Entry]:
+    """Every job that is not all there and does not run, as last recorded."""
+    return (entry for entry in manifest.entries(left=True) if counted(entry, wanted) not in {Exit.DONE, Exit.RUNNING})
+
+
+def reason(entry: Entry) -> Problem:
+    """Why a job counts as failed."""
+    said = f"job {entry.job_id} ended, but some of it failed"
+    return entry.error or Problem(exit_code=Exit.PARTIAL, code=Exit.PARTIAL.outcome, message=said)
+
+
+def write_failures(manifest: Manifest, wanted: Wanted) -> Path | None:
+    """The list of failures, sorted by id, which `--jobs` takes; no such file where nothing has failed."""
+    path = manifest.folder / FAILURES
+    bad = sorted(failed(manifest, wanted), key=lambda entry: entry.job_id)
+    if not bad:
+        with disk.explained(path):
+            path.unlink(missing_ok=True)
+        return None
+    with disk.replacing(path, swept=True) as file:
+        for entry in bad:
+            told = {"job_id": entry.job_id, "state": entry.state, "error": reason(entry).model_dump()}
+            file.write(encode(told) + b"\n")
+    return path
+
+
+def tables_of(folder: Path, asked: Format | None) -> list[Format]:
+    """The tables that belong into a folder: the one that is asked for, and those that are there, which must not age."""
+    return [shape for shape in TABLES if shape is asked or (folder / f"rows.{shape}").is_file()]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of every record in a folder, sorted by job id; read anew, a record at a time, whenever they are walked."""
+
+    service: Service
+    wanted: Wanted
+    manifest: Manifest
+    check: Callable[[], None]
+
+    def __iter__(self) -> Iterator[flatten.Row]:
+        """Every row."""
+        for job_id in self.manifest.ids():
+            self.check()
+            entry = self.manifest.last(job_id)
+            if entry and entry.file:
+                yield from self._of(entry, self.manifest.folder / entry.file)
+
+    def _of(self, entry: Entry, path: Path) -> Iterable[flatten.Row]:
+        if not path.is_file():
+            return ()
+        with disk.explained(path):
+            record = Document(path.read_bytes())
+        assets = record.get("assets") or []
+        files = [asset.get("file") for asset in assets]
+        return rows_of(self.service, self.wanted, entry.job_id, record.raw("result") or b"null", files)
+
+
+def write_tables(
+    service: Service, wanted: Wanted, manifest: Manifest, asked: Format | None, check: Callable[[], None]
+) -> list[Path]:
+    """Every table that belongs into a folder of records. `check` raises where the user wants no more."""
+    written = []
+    for shape in tables_of(manifest.folder, asked):
+        path = manifest.folder / f"rows.{shape}"
+        with disk.replacing(path, swept=True) as file:
+            export.write_table(shape, Rows(service, wanted, manifest, check), file, flatten.text)
+        written.append(path)
+    return written

@@ -1,0 +1,412 @@
+"""Many jobs, each by the very path of `get`: several at a time, each recorded once it is on disk, none asked for twice.
+
+    source -> minus what is done -> workers, `get` for one id each -> Outcome -> manifest (one sync for all that came)
+
+Only the thread that runs this writes the manifest and tells of progress. Memory holds what is in flight and a hash an id.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Protocol
+
+from jobfetch.errors import (
+    BadReply,
+    CredentialsError,
+    DiskError,
+    Exit,
+    JobfetchError,
+    NotJson,
+    StillRunning,
+    Unavailable,
+    UsageError,
+    recorded,
+)
+from jobfetch.fetch import get
+from jobfetch.fetch.kept import Kept, essence
+from jobfetch.fetch.service import Service, Waiting, Wanted, ends_the_run
+from jobfetch.fetch.workers import Came, Stop, Workers
+from jobfetch.manifest import Entry, Manifest, problem
+from jobfetch.model import Outcome, State, Tally, rfc3339
+from jobfetch.spec import Item, check_job_id
+
+#: Failures of one kind in a row after which nothing more is asked: it is the same for everybody.
+MOST_ALIKE = 10
+#: Seconds that requests on their way get after a first signal.
+GRACE = 5.0
+#: Seconds between two looks of the book-keeper at what is going on.
+TICK = 0.5
+#: Failed walks of the list in a row that a wait survives.
+MOST_FAILED_ROUNDS = 5
+
+_JOBS, _LIST = "jobs", "list"
+_ALIKE = (Unavailable, CredentialsError, NotJson)
+
+Pages = Iterator[list[Item]]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run has come, in jobs; `total` where it is known."""
+
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    running: int = 0
+    in_flight: int = 0
+    total: int | None = None
+    changed: int = 0
+    unchanged: int = 0
+    bytes: int = 0
+
+    @property
+    def settled(self) -> int:
+        """Jobs of which this run knows what they came to."""
+        return self.done + self.failed + self.skipped + self.running
+
+
+class Watcher(Protocol):
+    """Hears how a run goes on, in the thread that runs it."""
+
+    def progressed(self, progress: Progress) -> None:
+        """Something may have changed; called at least twice a second."""
+
+    def settled(self, outcome: Outcome) -> None:
+        """A job was asked for, and what it came to is recorded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run shares over all its folders, and how it is to go about them.
+
+    `named` ids were given by the user, and are asked for whatever was recorded. `closed` gives the seconds for which
+    the service wants to be left alone. `wanted` is a record or raw bytes a job, in the manifest's folder.
+    """
+
+    service: Service
+    waiting: Waiting
+    wanted: Wanted
+    workers: int
+    stop: Stop
+    watcher: Watcher
+    closed: Callable[[], float] = lambda: 0.0
+    named: bool = False
+    refresh: bool = False
+    verify: bool = False
+
+
+@dataclass(slots=True)
+class Books:
+    """What is known of a run so far, over all its folders."""
+
+    tally: Tally = field(default_factory=Tally)
+    progress: Progress = field(default_factory=Progress)
+    #: the error that ends the run, once there is one
+    ending: JobfetchError | None = None
+    #: whether jobs were left out because time was up
+    cut_short: bool = False
+    alike: int = 0
+    kind: type[JobfetchError] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A job that has not ended: its state, when (on the monotonic clock) to ask again at the earliest, and why so."""
+
+    state: State | None
+    due: float
+    error: JobfetchError | None
+
+
+class Folder:
+    """One folder of a run: goes through jobs once or more, and knows which of them have not ended."""
+
+    def __init__(self, plan: Plan, books: Books, manifest: Manifest) -> None:
+        self.plan = replace(plan, wanted=replace(plan.wanted, output=manifest.folder, folder=True, swept=True))
+        self.books = books
+        self.manifest = manifest
+        self.pending: dict[str, Pending] = {}
+
+    def go(self, pages: Pages) -> None:
+        """Ask for every job that the pages name and that is not there yet.
+
+        What ends the run stands in the books afterwards; an error of the list itself is raised, once all that it had
+        named is done.
+        """
+        with Workers(_JOBS, **{_JOBS: self.plan.workers, _LIST: 1}) as workers:
+            self.plan.stop.wakes.append(workers.wake)
+            try:
+                _Pass(self, workers, pages).run()
+            finally:
+                self.plan.stop.wakes.remove(workers.wake)
+
+    def may_go_on(self) -> bool:
+        """Whether anything new may be asked."""
+        left = self.plan.waiting.deadline.left()
+        if left <= 0 or self.plan.closed() >= left:
+            self.books.cut_short = True
+        return not (self.books.cut_short or self.books.ending or self.plan.stop.asked)
+
+    def close(self) -> None:
+        """Count what has not ended."""
+        for job_id, pending in self.pending.items():
+            error = pending.error
+            if self.plan.waiting.wait and error:
+                # each look of a round was one that does not wait: the wait as a whole has ended otherwise
+                text = f"job {job_id} is still running ({pending.state or 'unknown'}): the deadline came first"
+                error = StillRunning(text, hint="run the same line again later", retry_at=error.retry_at)
+            self._settle(job_id, pending.state, Exit.RUNNING, error)
+
+    # --- the books ---
+
+    def skip(self, entry: Entry) -> None:
+        """A job that is done, as an earlier run has recorded it."""
+        code = counted(entry, self.plan.wanted)
+        self._settle(entry.job_id, entry.state, code, _error_of(entry, code))
+        progress = self.books.progress
+        if code is Exit.DONE:
+            progress.skipped += 1
+        else:
+            progress.failed += 1
+
+    def wait_for(self, item: Item, error: JobfetchError | None = None) -> None:
+        """A job that has not ended: recorded where that is news."""
+        now = self.plan.service.now()
+        asked = (error.retry_at - now).total_seconds() if error and error.retry_at else 0.0
+        self.books.progress.running += item.job_id not in self.pending
+        self.pending[item.job_id] = Pending(item.state, self.plan.waiting.deadline.clock() + asked, error)
+
+    def record(self, kept: list[Kept]) -> None:
+        """Write down what jobs came to, all at once, and only then count it."""
+        if isinstance(self.books.ending, DiskError):
+            return  # what comes in now lies there whole, and is asked for once more
+        try:
+            self.manifest.add([entry for each in kept if (entry := self._entry(each))])
+        except DiskError as error:
+            self.books.ending = error
+            return
+        for each in kept:
+            self._count(each)
+
+    def _entry(self, kept: Kept) -> Entry | None:
+        """The line for a job; None where it would say nothing new."""
+        outcome, last = kept.outcome, self.manifest.last(kept.outcome.job_id)
+        # what was fetched before lies there still, whatever the service says now
+        stays = last if last and not kept.file else None
+        entry = Entry(
+            job_id=outcome.job_id,
+            state=outcome.state,
+            file=stays.file if stays else kept.file,
+            bytes=stays.bytes if stays else kept.length,
+            sha256=stays.sha256 if stays else kept.sha256,
+            error=problem(outcome.error, links_lost=outcome.links_lost),
+            attempts=(last.attempts if last else 0) + kept.asked,
+            at=rfc3339(self.plan.service.now()) or "",
+        )
+        unchanged = last and (last.exit is Exit.DONE or (last.state, last.error) == (entry.state, entry.error))
+        return None if outcome.exit is Exit.RUNNING and unchanged else entry
+
+    def _count(self, kept: Kept) -> None:
+        outcome, progress = kept.outcome, self.books.progress
+        if outcome.exit is Exit.RUNNING:
+            self.wait_for(Item(outcome.job_id, outcome.state), outcome.error)
+        else:
+            progress.running -= self.pending.pop(outcome.job_id, None) is not None
+            progress.done += outcome.exit is Exit.DONE
+            progress.failed += outcome.exit is not Exit.DONE
+            progress.bytes += kept.length or 0
+            progress.changed += kept.changed is True
+            progress.unchanged += kept.changed is False
+            self._settle(outcome.job_id, outcome.state, outcome.exit, outcome.error)
+        if kept.asked:
+            self.plan.watcher.settled(outcome)
+            self._compare(outcome)
+
+    def _settle(self, job_id: str, state: State | None, code: Exit, error: JobfetchError | None) -> None:
+        self.books.tally.add(job_id, state, code, error)
+
+    def _compare(self, outcome: Outcome) -> None:
+        """Stop everything once so many jobs in a row have failed alike: no other would fare better."""
+        books, error = self.books, outcome.error
+        kind = next((each for each in _ALIKE if isinstance(error, each)), None)
+        books.alike = books.alike + 1 if kind and kind is books.kind else 1 if kind else 0
+        books.kind = kind
+        if error and books.alike >= MOST_ALIKE and not books.ending:
+            books.ending = type(error)(
+                f"{books.alike} jobs in a row have failed alike, so no more are asked for; the last: {error.message}",
+                hint=error.hint,
+                code=error.code,
+                request_id=error.request_id,
+                retry_at=error.retry_at,
+            )
+
+
+class _Pass:
+    """One way through a list of jobs: pages in, work out, results into the folder's books."""
+
+    def __init__(self, folder: Folder, workers: Workers, pages: Pages) -> None:
+        self.folder, self.workers, self.pages = folder, workers, pages
+        self.queue: deque[Item] = deque()
+        self.listed = False
+        self.problem: JobfetchError | None = None
+        self.hurry: float | None = None
+
+    def run(self) -> None:
+        folder, workers = self.folder, self.workers
+        while True:
+            self._feed()
+            if not workers.in_flight and (self._finished() or not folder.may_go_on()):
+                break
+            if workers.in_flight:
+                self._hear(workers.take(TICK))
+            folder.books.progress.in_flight = workers.busy[_JOBS]
+            folder.plan.watcher.progressed(folder.books.progress)
+            if self._out_of_patience():
+                self._hear(workers.take(0.0))
+                break
+        if not self._finished() and not folder.plan.stop.asked and not folder.books.ending:
+            folder.books.cut_short = True
+        if self.problem and not folder.books.ending:
+            raise self.problem
+
+    def _finished(self) -> bool:
+        return self.listed and not self.queue
+
+    def _feed(self) -> None:
+        """Give out as much work as there are hands for, and have the next page fetched in time."""
+        folder, workers = self.folder, self.workers
+        most = 2 * folder.plan.workers
+        while self.queue and workers.busy[_JOBS] < most and folder.may_go_on():
+            self._take(self.queue.popleft())
+        if not self.listed and not workers.busy[_LIST] and len(self.queue) < most and folder.may_go_on():
+            workers.give(_LIST, partial(next, self.pages, None))
+
+    def _take(self, item: Item) -> None:
+        """One job: done already, known to run, or to be asked for."""
+        folder, plan = self.folder, self.folder.plan
+        try:
+            check_job_id(plan.service.provider, item.job_id)
+        except UsageError as error:
+            folder.record([Kept(_refused(item, error), asked=0)])
+            return
+        entry = folder.manifest.last(item.job_id)
+        if entry and needless(entry, item, plan):
+            if plan.verify:
+                self.workers.give(_JOBS, partial(_verified, plan, item, entry))
+                return
+            if entry.intact(folder.manifest.folder):
+                folder.skip(entry)
+                return
+        if item.state and not item.state.terminal:
+            folder.record([Kept(_running(item), asked=0)])
+            return
+        self.workers.give(_JOBS, partial(attempt, plan, item))
+
+    def _hear(self, came: list[Came]) -> None:
+        """Put down whatever has come back, with one sync of the manifest for all of it."""
+        kept: list[Kept] = []
+        for each in came:
+            if each.left:
+                continue
+            if each.error is not None:
+                self._fail(each)
+            elif each.lane == _LIST:
+                self.listed = each.value is None
+                self.queue.extend(each.value or ())
+                if self.listed:
+                    progress = self.folder.books.progress
+                    progress.total = progress.settled + len(self.queue) + self.workers.busy[_JOBS]
+            elif isinstance(each.value, Entry):
+                self.folder.skip(each.value)
+            else:
+                kept.append(each.value)
+        if kept:
+            self.folder.record(kept)
+        if self.folder.books.ending:
+            self.workers.halt()
+
+    def _fail(self, came: Came) -> None:
+        if not isinstance(came.error, JobfetchError):
+            raise came.error or AssertionError("no error")
+        if came.lane == _LIST:
+            self.listed = True
+            if isinstance(came.error, StillRunning):
+                # the deadline fell into the list: what it has not named is left for the next run
+                self.folder.books.cut_short = True
+                return
+            self.problem = came.error
+        if came.lane == _JOBS or ends_the_run(came.error):
+            self.folder.books.ending = self.folder.books.ending or came.error
+
+    def _out_of_patience(self) -> bool:
+        """Whether what is in flight has had its few seconds since the signal."""
+        stop, clock = self.folder.plan.stop, self.folder.plan.waiting.deadline.clock
+        if not stop.asked:
+            return False
+        if self.hurry is None:
+            self.workers.halt()
+            self.hurry = clock() + GRACE
+        return stop.asked > 1 or clock() >= self.hurry or not self.workers.busy[_JOBS]
+
+
+# --- one job ---
+
+
+def needless(entry: Entry, item: Item, plan: Plan) -> bool:
+    """Whether a job need not be asked for, provided that its file is intact."""
+    if plan.refresh or not entry.done:
+        return False
+    if plan.named and counted(entry, plan.wanted) is not Exit.DONE:
+        return False
+    # a job that failed, and that the list tells something else of, was started again
+    again = entry.state in {State.FAILED, State.CANCELLED} and item.state not in {None, entry.state}
+    return not again
+
+
+def counted(entry: Entry, wanted: Wanted) -> Exit:
+    """What a recorded job counts as in this run."""
+    if entry.state is State.PARTIAL:
+        return Exit.DONE if wanted.allow_partial else Exit.PARTIAL
+    return entry.exit
+
+
+def attempt(plan: Plan, item: Item) -> Kept:
+    """`get` for one job, and what now lies on disk of it. Errors that end the run are raised."""
+    before = _before(plan, item)
+    once = replace(plan.waiting, wait=False)
+    [outcome] = get(plan.service, once, plan.wanted, [item.job_id], lambda *_: None)
+    return Kept.of(outcome, plan.wanted, before)
+
+
+def _before(plan: Plan, item: Item) -> bytes | None:
+    """What there was of the job's result, to be compared with what comes now."""
+    path = plan.wanted.path(item.job_id)
+    return essence(path) if plan.refresh and path else None
+
+
+def _verified(plan: Plan, item: Item, entry: Entry) -> Entry | Kept:
+    """The entry itself where its file is what was written; otherwise what came of asking again."""
+    folder = plan.wanted.output
+    return entry if folder and entry.intact(folder, verify=True) else attempt(plan, item)
+
+
+def _refused(item: Item, error: UsageError) -> Outcome:
+    shown = BadReply(f"the list names a job that cannot be asked for: {error.message}", hint=error.hint)
+    return Outcome(job_id=item.job_id, state=None, exit=shown.exit, error=shown)
+
+
+def _running(item: Item) -> Outcome:
+    error = StillRunning(f"job {item.job_id} is still running ({item.state})", hint="run the same line again later")
+    return Outcome(job_id=item.job_id, state=item.state, exit=error.exit, error=error)
+
+
+def _error_of(entry: Entry, code: Exit) -> JobfetchError | None:
+    """The error that was recorded, as far as it was written down."""
+    if code is Exit.DONE:
+        return None
+    if entry.error:
+        return recorded(code, entry.error.message, entry.error.code)
+    return recorded(code, f"job {entry.job_id} ended, but some of it failed")

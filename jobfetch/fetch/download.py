@@ -1,0 +1,180 @@
+"""A batch download, every step in order: its folders one after the other, then the jobs that still run, together.
+
+folder: lock -> sweep -> manifest -> list -> jobs -> what was left -> (wait) -> failures, tables
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from jobfetch import disk
+from jobfetch.errors import DiskError, Exit, JobfetchError, StillRunning
+from jobfetch.fetch.batch import MOST_FAILED_ROUNDS, TICK, Books, Folder, Plan
+from jobfetch.fetch.service import ends_the_run
+from jobfetch.fetch.sources import Source, batched
+from jobfetch.manifest import LOCK, Header, Manifest
+
+Finish = Callable[[Folder], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One folder to fill, and the jobs that belong into it."""
+
+    place: Path
+    header: Header
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A folder that is being worked on."""
+
+    folder: Folder
+    source: Source
+    stack: ExitStack
+
+
+def download(plan: Plan, books: Books, targets: Iterable[Target], finish: Finish) -> None:
+    """Fill every folder; what the jobs came to stands in the books.
+
+    `finish` is called for each folder once nothing more is to come, unless the disk itself refuses.
+
+    Raises:
+        JobfetchError: what ended the run for a reason of its own, after everything else was put in order.
+
+    """
+    problem: JobfetchError | None = None
+    kept: list[_Open] = []
+    with ExitStack() as all_of_them:
+        for target in targets:
+            opened = _begin(plan, books, target)
+            all_of_them.enter_context(opened.stack)
+            broke = _first(opened)
+            problem = problem or broke
+            if plan.waiting.wait and opened.folder.pending and opened.folder.may_go_on():
+                kept.append(opened)
+            else:
+                _end(opened, finish)
+            if _over(plan, books):
+                break
+        try:
+            _wait(plan, books, kept)
+        except JobfetchError as error:
+            problem = problem or error
+        for opened in kept:
+            _end(opened, finish)
+    _conclude(plan, books, problem)
+
+
+def _begin(plan: Plan, books: Books, target: Target) -> _Open:
+    """Lock a folder, clean it, and open its manifest."""
+    place = disk.folder(target.place)
+    with ExitStack() as stack:
+        stack.enter_context(disk.locked(place / LOCK, 0.0))
+        disk.sweep(place)
+        manifest = stack.enter_context(Manifest.begin(place, target.header))
+        return _Open(Folder(plan, books, manifest), target.source, stack.pop_all())
+
+
+def _first(opened: _Open) -> JobfetchError | None:
+    """Go through the jobs of a folder; the error of the list, if it broke."""
+    folder, source = opened.folder, opened.source
+    try:
+        folder.go(source.first())
+        entries = folder.manifest.entries(left=True) if source.whole else ()
+        # on record, not there, and not named any more: asked for all the same
+        if left := [entry.job_id for entry in entries if not entry.done and not source.named(entry.job_id)]:
+            folder.go(batched(left))
+    except JobfetchError as error:
+        if isinstance(error, DiskError) or ends_the_run(error):
+            folder.books.ending = folder.books.ending or error
+        return error
+    return None
+
+
+def _end(opened: _Open, finish: Finish) -> None:
+    folder = opened.folder
+    folder.close()
+    if not isinstance(folder.books.ending, DiskError):
+        finish(folder)
+    opened.stack.close()
+
+
+def _over(plan: Plan, books: Books) -> bool:
+    return bool(plan.stop.asked or books.ending or books.cut_short)
+
+
+def _conclude(plan: Plan, books: Books, problem: JobfetchError | None) -> None:
+    """Raise what ended the run for a reason of its own; where only time was up, that counts like a job that runs."""
+    if error := books.ending or plan.stop.error or problem:
+        raise error
+    if books.cut_short:
+        books.tally.add(None, None, Exit.RUNNING, _time_was_up(plan))
+
+
+def _time_was_up(plan: Plan) -> StillRunning:
+    error = StillRunning(
+        "time was up before every job was asked for", hint="run the same line again; --timeout gives it longer"
+    )
+    if closed := plan.closed():
+        error.retry_at = plan.service.now() + timedelta(seconds=closed)
+    return error
+
+
+# --- waiting ---
+
+
+def _wait(plan: Plan, books: Books, folders: list[_Open]) -> None:
+    """Ask about the jobs that still run, round after round, until none is left or the deadline is near."""
+    interval, failures, last = plan.waiting.schedule.start, 0, False
+    while not last and (left := [opened for opened in folders if opened.folder.pending]) and not _over(plan, books):
+        pause, last = _pause(plan, interval, min(_due(opened) for opened in left))
+        interval = min(interval * plan.waiting.schedule.factor, plan.waiting.schedule.cap)
+        if pause >= plan.waiting.deadline.left():
+            return
+        _sleep(plan, books, pause)
+        try:
+            for opened in left:
+                if opened.folder.may_go_on():
+                    opened.folder.go(opened.source.again(_asked_for(opened)))
+            failures = 0
+        except JobfetchError as error:
+            failures += 1
+            if not error.transient or failures >= MOST_FAILED_ROUNDS:
+                raise
+
+
+def _due(opened: _Open) -> float:
+    return min(pending.due for pending in opened.folder.pending.values())
+
+
+def _pause(plan: Plan, interval: float, due: float) -> tuple[float, bool]:
+    """Seconds until the next round, never less than the service asks for; and whether it is the last before the end."""
+    schedule, deadline = plan.waiting.schedule, plan.waiting.deadline
+    left = deadline.left()
+    pause = interval * random.uniform(1 - schedule.jitter, 1 + schedule.jitter)  # noqa: S311 - no secret
+    last = pause >= left
+    if last:
+        pause = left - min(2.0, left / 4)
+    return max(pause, due - deadline.clock()), last
+
+
+def _sleep(plan: Plan, books: Books, seconds: float) -> None:
+    clock = plan.waiting.deadline.clock
+    ends = clock() + seconds
+    while clock() < ends and not plan.stop.asked:
+        plan.watcher.progressed(books.progress)
+        plan.stop.sleep(min(TICK, max(0.0, ends - clock())))
+
+
+def _asked_for(opened: _Open) -> tuple[str, ...]:
+    """The jobs of a round: those that want to be asked by now, or all of them where one question tells of many."""
+    now = opened.folder.plan.waiting.deadline.clock()
+    pending = opened.folder.pending
+    return tuple(job_id for job_id, each in pending.items() if opened.source.many or each.due <= now)

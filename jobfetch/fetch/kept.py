@@ -1,0 +1,48 @@
+"""What lies on disk of a job after it was asked for: its file, length and hash, and whether it is news."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from jobfetch import disk
+from jobfetch.fetch.service import Wanted
+from jobfetch.model import Outcome
+
+# quotes within JSON text are escaped, so that this stands between two members only
+_FETCHED_AT = re.compile(rb',"fetched_at":"[^"]*"(?=,"result":)')
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One job's outcome with the file that it left; `asked` is how often the service was asked for it."""
+
+    outcome: Outcome
+    asked: int = 1
+    file: str | None = None
+    length: int | None = None
+    sha256: str | None = None
+    #: whether the result differs from the one that was there before; None where nothing was compared
+    changed: bool | None = None
+
+    @classmethod
+    def of(cls, outcome: Outcome, wanted: Wanted, before: bytes | None = None) -> Self:
+        """An outcome with what it left at the place that is wanted."""
+        path = wanted.path(outcome.job_id)
+        if path is None or str(path) not in outcome.files:
+            return cls(outcome)
+        with disk.explained(path):
+            length, told = disk.digest(path)
+        changed = None if before is None else essence(path) != before
+        return cls(outcome, 1, path.name, length, told, changed)
+
+
+def essence(path: Path) -> bytes | None:
+    """A hash of a result without the moment when it was fetched; None where there is no file."""
+    try:
+        return hashlib.sha256(_FETCHED_AT.sub(b"", path.read_bytes(), count=1)).digest()
+    except OSError:
+        return None

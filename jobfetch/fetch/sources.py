@@ -1,0 +1,145 @@
+"""Where the ids of a batch come from: the provider's own list, or ids that the user names; and how to ask again."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from jobfetch import pager
+from jobfetch.fetch.service import Service
+from jobfetch.model import Reply, Request, fingerprint
+from jobfetch.spec import Item, ListApi, check_job_id
+
+Pages = Iterator[list[Item]]
+
+
+class Source(Protocol):
+    """Names jobs, lazily and a page at a time."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether these are all the jobs there are, so that others on record are to be asked for as well."""
+
+    @property
+    def many(self) -> bool:
+        """Whether a round asks about many jobs at once, so that it need not mind when each wants to be asked."""
+
+    def first(self) -> Pages:
+        """The jobs of the run, each once."""
+
+    def again(self, job_ids: tuple[str, ...]) -> Pages:
+        """These jobs once more, with their states where the service tells many at once."""
+
+    def named(self, job_id: str) -> bool:
+        """Whether `first` has named this one so far."""
+
+
+def asker(service: Service) -> Callable[[Request], Reply]:
+    """Asks the service itself, by its own rules of what is an error."""
+    return lambda request: service.provider.errors.check(service.send(request), service.now())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """The jobs that the provider lists; at most `limit` of them."""
+
+    service: Service
+    listing: ListApi
+    warn: Callable[[str], None]
+    expect: Callable[[int], None] = lambda _: None
+    limit: int | None = None
+    promised: int | None = None
+    seen: set[int] = field(default_factory=set)
+    many: bool = True
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was left out on purpose."""
+        return self.limit is None
+
+    def first(self) -> Pages:
+        """The list from its beginning."""
+        return limited(self._walk(self.seen, self.promised), self.limit)
+
+    def again(self, job_ids: tuple[str, ...]) -> Pages:
+        """Those of these jobs that the list still names, then the others."""
+        wanted, seen = set(job_ids), set[int]()
+        for page in self._walk(seen, None):
+            yield [item for item in page if item.job_id in wanted]
+        yield from batched(job_id for job_id in job_ids if fingerprint(job_id) not in seen)
+
+    def named(self, job_id: str) -> bool:
+        """Whether the list has named this one."""
+        return fingerprint(job_id) in self.seen
+
+    def _walk(self, seen: set[int], promised: int | None) -> Pages:
+        service = self.service
+        return pager.pages(
+            service.provider,
+            self.listing,
+            service.address,
+            asker(service),
+            seen=seen,
+            promised=promised,
+            warn=self.warn,
+            expect=self.expect,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """The jobs that the user names; at most `limit` of them."""
+
+    service: Service
+    ids: Iterable[str]
+    limit: int | None = None
+    seen: set[int] = field(default_factory=set)
+    whole: bool = False
+
+    @property
+    def many(self) -> bool:
+        """Whether the service tells many states at once."""
+        return bool(self.service.provider.listing and self.service.provider.listing.bulk)
+
+    def first(self) -> Pages:
+        """The ids in their order, each once. `UsageError` for one that the service cannot have given out."""
+        return limited(batched(self._fresh()), self.limit)
+
+    def again(self, job_ids: tuple[str, ...]) -> Pages:
+        """These jobs, with their states where the service tells many at once."""
+        listing, service = self.service.provider.listing, self.service
+        if listing is None:
+            return batched(job_ids)
+        return pager.states(service.provider, listing, service.address, asker(service), job_ids)
+
+    def named(self, job_id: str) -> bool:
+        """Whether the user has named this one."""
+        return fingerprint(job_id) in self.seen
+
+    def _fresh(self) -> Iterator[str]:
+        for job_id in self.ids:
+            if not self.named(check_job_id(self.service.provider, job_id)):
+                self.seen.add(fingerprint(job_id))
+                yield job_id
+
+
+def batched(job_ids: Iterable[str], size: int = 100) -> Pages:
+    """Ids as pages of jobs of which nothing else is known, read as they are needed."""
+    rest = iter(job_ids)
+    while page := list(itertools.islice(rest, size)):
+        yield [Item(job_id) for job_id in page]
+
+
+def limited(pages: Pages, most: int | None) -> Pages:
+    """Pages until so many jobs were named."""
+    left = most
+    for page in pages:
+        if left is None:
+            yield page
+            continue
+        yield page[:left]
+        left -= len(page[:left])
+        if left <= 0:
+            return

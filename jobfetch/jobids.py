@@ -1,0 +1,114 @@
+"""Job ids from a file or standard input, lazily: one a line, a column of a CSV table, or a key of NDJSON objects."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import itertools
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from jobfetch.errors import BadReply, UsageError
+from jobfetch.model import decode
+from jobfetch.spec import text_of
+
+#: What a column or key of ids is called, unless the user names another.
+NAMES = ("job_id", "id")
+
+
+def read(source: str, key: str | None = None) -> Iterator[str]:
+    """The ids that a file holds, or standard input for `-`, in its order; `UsageError` names the line that is wrong."""
+    if source == "-":
+        with _stdin() as lines:
+            yield from ids(_text(lines, "standard input"), "standard input", key)
+        return
+    try:
+        with Path(source).open("rb") as file:
+            yield from ids(_text(file, source), source, key)
+    except OSError as error:
+        raise UsageError(f"--jobs {source}: {error.strerror}", hint="name a file that can be read, or -") from None
+
+
+@contextlib.contextmanager
+def _stdin() -> Iterator[Iterable[bytes]]:
+    """Standard input through a reader of its own: a thread that waits in Python's own one keeps it from ending."""
+    if not sys.stdin:
+        raise UsageError("--jobs -: standard input is closed")
+    try:
+        twin = os.dup(sys.stdin.fileno())
+    except OSError:  # what stands in its place is no file
+        yield sys.stdin.buffer
+        return
+    with os.fdopen(twin, "rb") as lines:
+        yield lines
+
+
+def ids(lines: Iterable[str], where: str, key: str | None = None) -> Iterator[str]:
+    """The ids in lines of text; the first that is not empty tells their kind: `{` opens NDJSON, a header is CSV.
+
+    A header is taken for one where it has a column `job_id` or `id` beside others, or the one that `key` names.
+    """
+    numbered = ((number, line.rstrip("\r\n")) for number, line in enumerate(lines, start=1))
+    filled = (pair for pair in numbered if pair[1].strip())
+    first = next(filled, None)
+    if first is None:
+        return
+    rest = itertools.chain([first], filled)
+    if first[1].lstrip().startswith("{"):
+        yield from _objects(rest, where, key)
+    elif column := _column(first[1], where, key):
+        yield from _cells(rest, where, column)
+    else:
+        yield from (line.strip() for _, line in rest)
+
+
+def _objects(rest: Iterable[tuple[int, str]], where: str, key: str | None) -> Iterator[str]:
+    names = (key,) if key else NAMES
+    for number, line in rest:
+        try:
+            value = decode(line.encode())
+        except BadReply:
+            raise UsageError(f"{where} line {number} is not JSON", hint="one object a line") from None
+        found = (value.get(name) for name in names) if isinstance(value, dict) else iter(())
+        job_id = next((each for each in found if each not in (None, "")), None)
+        if not isinstance(job_id, str | int) or isinstance(job_id, bool):
+            raise UsageError(f"{where} line {number} has no {' or '.join(names)}", hint="--jobs-key names another key")
+        yield str(text_of(job_id))
+
+
+def _column(header: str, where: str, key: str | None) -> str | None:
+    """The column of ids, where the first line is the header of a table."""
+    columns = next(csv.reader([header]), [])
+    if key and key not in columns:
+        raise UsageError(f"{where} has no column {key!r} (there is: {', '.join(columns)[:200]})")
+    return key or next((name for name in NAMES if name in columns), None)
+
+
+def _cells(rest: Iterable[tuple[int, str]], where: str, column: str) -> Iterator[str]:
+    # a cell may hold line ends, which the reader wants to see
+    last = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal last
+        for number, line in rest:
+            last = number
+            yield line + "\n"
+
+    try:
+        for row in csv.DictReader(lines(), strict=True):
+            job_id = (row.get(column) or "").strip()
+            if not job_id:
+                raise UsageError(f"{where} line {last} has nothing in the column {column!r}")
+            yield job_id
+    except csv.Error as error:
+        raise UsageError(f"{where} line {last} is no CSV: {error}") from None
+
+
+def _text(lines: Iterable[bytes], where: str) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield line.removeprefix(b"\xef\xbb\xbf").decode() if number == 1 else line.decode()
+        except UnicodeDecodeError:
+            raise UsageError(f"{where} line {number} is not UTF-8") from None

@@ -1,0 +1,325 @@
+"""The manifest of a folder: what became of every job, a line each, appended and synced; the last line of a job counts.
+
+Only one thread writes it. In memory it keeps a hash and a place in the file for each job, never the lines themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Literal, Self
+
+import msgspec
+import pydantic
+
+from jobfetch import disk
+from jobfetch.errors import ConfigError, Exit, JobfetchError, UsageError
+from jobfetch.model import State, encode, fingerprint
+
+NAME = "manifest.jsonl"
+FAILURES = "failures.ndjson"
+LOCK = ".jobfetch.lock"
+
+#: After these the service has said its last word on a job: the same line does not ask again.
+_LAST_WORDS = frozenset({Exit.FAILED, Exit.GONE, Exit.PARTIAL})
+#: The code of a job whose linked files could not all be had: another run may have them.
+LINKS_LOST = "links_lost"
+
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
+
+
+class Header(pydantic.BaseModel):
+    """The first line: whose jobs these are. `origin` is a hash, so that no address stands here."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    schema_: Literal["jobfetch.manifest/1"] = pydantic.Field(alias="schema")
+    provider: str
+    params: dict[str, str]
+    profile: str | None
+    format: str
+    origin: str
+
+
+class Problem(pydantic.BaseModel):
+    """Why a job is not all there: an exit code of ours, a code, and words without any address."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+    exit_code: int
+    code: str
+    message: str
+
+
+class Entry(pydantic.BaseModel):
+    """What became of one job. `file` lies in the same folder; `at` is RFC 3339 UTC."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+    job_id: str
+    state: State | None
+    file: str | None
+    bytes: int | None
+    sha256: str | None
+    error: Problem | None
+    attempts: int
+    at: str
+
+    @property
+    def exit(self) -> Exit:
+        """What the job counts as."""
+        if self.error:
+            return Exit(self.error.exit_code)
+        return Exit.DONE if self.state and self.state.terminal else Exit.RUNNING
+
+    @property
+    def last_word(self) -> bool:
+        """Whether the service will not tell more about this job, whatever it is asked."""
+        return self.exit in _LAST_WORDS and not (self.error and self.error.code == LINKS_LOST)
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing more to fetch."""
+        return self.exit is Exit.DONE or self.last_word
+
+    def intact(self, folder: Path, *, verify: bool = False) -> bool:
+        """Whether its file lies there as it was written: by size, or by hash. Without a file there is nothing to lose."""
+        if self.file is None:
+            return True
+        # a name that is not the job's own was not written by us
+        if self.file != f"{disk.safe_name(self.job_id)}.json":
+            return False
+        try:
+            # text, not paths: this is done for every job of a folder
+            if os.stat(f"{folder}{os.sep}{self.file}").st_size != self.bytes:  # noqa: PTH116 - likewise
+                return False
+            return not verify or disk.digest(folder / self.file) == (self.bytes, self.sha256)
+        except OSError:
+            return False
+
+
+def problem(error: JobfetchError | None, *, links_lost: bool = False) -> Problem | None:
+    """An error as it is written down; a job that still runs has none."""
+    if error is None or error.exit is Exit.RUNNING:
+        return None
+    code = LINKS_LOST if links_lost else error.code or error.exit.outcome
+    return Problem(exit_code=error.exit, code=_URL.sub("(address)", code), message=_URL.sub("(address)", error.message))
+
+
+class _Cause(msgspec.Struct):
+    """All of an error that is needed to know whether there is anything left to do."""
+
+    exit_code: int
+
+
+class _Line(msgspec.Struct):
+    """All of a line that is needed to find it again."""
+
+    job_id: str
+    state: str | None = None
+    error: _Cause | None = None
+
+
+_LINES = msgspec.json.Decoder(_Line)
+
+#: The bytes in which most lines end; a longer one is read on.
+_USUAL = 640
+
+
+class Manifest:
+    """One folder's manifest, open. `Manifest.begin` writes, `Manifest.read` only looks."""
+
+    def __init__(self, path: Path, file: BinaryIO, header: Header | None) -> None:
+        self.folder = path.parent
+        self._path = path
+        self._file = file
+        #: fingerprint of an id -> where its last line begins, and in the lowest bit whether anything is left to do
+        self._places: dict[int, int] = {}
+        self._end = 0
+        #: lines in the middle that nobody can read
+        self.unreadable = 0
+        self._scan(header)
+
+    @classmethod
+    def begin(cls, folder: Path, header: Header) -> Self:
+        """Open the manifest of a folder to go on with it, or start it; a torn last line is cut off.
+
+        Raises:
+            UsageError: the folder holds the jobs of somebody else.
+            ConfigError: it is no manifest.
+            DiskError: it cannot be read or written.
+
+        """
+        path = folder / NAME
+        with disk.explained(path):
+            file = os.fdopen(
+                os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+b", buffering=0
+            )
+        try:
+            return cls(path, file, header)
+        except BaseException:
+            file.close()
+            raise
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Open the manifest of a folder to look into it. `UsageError` where there is none."""
+        path = folder / NAME
+        if not path.is_file():
+            raise UsageError(f"{folder} holds no {NAME}", hint="name the folder that a batch download filled")
+        with disk.explained(path):
+            file = path.open("rb", buffering=0)
+        try:
+            return cls(path, file, None)
+        except BaseException:
+            file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def last(self, job_id: str) -> Entry | None:
+        """What became of a job, as far as it is known here."""
+        place = self._places.get(fingerprint(job_id))
+        return None if place is None else self._entry(place >> 1)
+
+    def entries(self, *, left: bool = False) -> Iterator[Entry]:
+        """The last word on every job, in the order in which they were written; or on those `left` that did not succeed."""
+        for place in sorted(self._places.values()):
+            if (not left or place & 1) and (entry := self._entry(place >> 1)):
+                yield entry
+
+    def ids(self) -> list[str]:
+        """Every job id, by code point."""
+        return sorted(entry.job_id for entry in self.entries())
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Append lines and sync them, all at once: only then they count. On an error none of them is there."""
+        lines = [encode(entry.model_dump(mode="json")) + b"\n" for entry in entries]
+        if not lines:
+            return
+        with disk.explained(self._path):
+            try:
+                self._write(b"".join(lines))
+            except BaseException:
+                self._cut()
+                raise
+        place = self._end
+        for entry, line in zip(entries, lines, strict=True):
+            self._places[fingerprint(entry.job_id)] = place << 1 | _is_left(entry.state, entry.error)
+            place += len(line)
+        self._end = place
+
+    def _write(self, data: bytes) -> None:
+        self._file.seek(self._end)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._file.fileno(), view) :]
+        os.fsync(self._file.fileno())
+
+    def _cut(self) -> None:
+        """Take back whatever stands behind the last whole line."""
+        os.ftruncate(self._file.fileno(), self._end)
+
+    def _scan(self, expected: Header | None) -> None:
+        with disk.explained(self._path):
+            self._file.seek(0)
+            # a buffer of its own: the file itself stays unbuffered, so that what is written is written
+            with os.fdopen(os.dup(self._file.fileno()), "rb") as lines:
+                first = lines.readline()
+                if expected is None or first.endswith(b"\n"):
+                    self.header = _header(first, self._path)
+                    self._end = len(first)
+                else:
+                    # the very first line was torn, so nothing was ever recorded
+                    first = b""
+                for line in lines if first else ():
+                    if not line.endswith(b"\n"):
+                        break
+                    self._remember(line)
+                    self._end += len(line)
+            if expected is not None:
+                self._begin(expected, fresh=not first)
+
+    def _begin(self, expected: Header, *, fresh: bool) -> None:
+        if not fresh:
+            refuse_other(self.folder, self.header, expected)
+        self._cut()
+        if fresh:
+            self.header = expected
+            data = encode(expected.model_dump(mode="json", by_alias=True)) + b"\n"
+            self._write(data)
+            self._end = len(data)
+            disk.sync_folder(self.folder)
+
+    def _remember(self, line: bytes) -> None:
+        try:
+            read = _LINES.decode(line)
+            self._places[fingerprint(read.job_id)] = self._end << 1 | _is_left(read.state, read.error)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self.unreadable += 1
+
+    def _entry(self, place: int) -> Entry | None:
+        try:
+            line = _line_at(self._file.fileno(), place)
+        except OSError as error:
+            raise disk.disk_error(error, str(self._path)) from None
+        try:
+            return Entry.model_validate_json(line)
+        except pydantic.ValidationError:
+            return None
+
+
+def _line_at(descriptor: int, place: int) -> bytes:
+    """The line that begins at a place of a file."""
+    os.lseek(descriptor, place, os.SEEK_SET)
+    line = b""
+    while chunk := os.read(descriptor, _USUAL):
+        head, end, _ = chunk.partition(b"\n")
+        line += head
+        if end:
+            break
+    return line
+
+
+def _is_left(state: str | None, error: object) -> bool:
+    """Whether a job may have something left to do, or to complain of: anything but a plain success."""
+    return error is not None or state != State.SUCCEEDED
+
+
+def _header(line: bytes, path: Path) -> Header:
+    try:
+        return Header.model_validate_json(line)
+    except pydantic.ValidationError:
+        raise ConfigError(
+            f"{path} line 1 is not the beginning of a manifest of jobfetch", hint="name another folder with -o"
+        ) from None
+
+
+def refuse_other(folder: Path, found: Header, wanted: Header) -> None:
+    """Refuse to mix: the jobs of two services, projects, batches or addresses, or records with raw bytes."""
+    pairs = [("provider", found.provider, wanted.provider)]
+    names = sorted({*found.params, *wanted.params})
+    pairs += [(name, found.params.get(name, "none"), wanted.params.get(name, "none")) for name in names]
+    pairs += [("the service's address", found.origin, wanted.origin)]
+    pairs += [("format", _kept(found), _kept(wanted))]
+    differs = next(((name, before, now) for name, before, now in pairs if before != now), None)
+    if differs:
+        name, before, now = differs
+        said = "" if name == "the service's address" else f" ({before}, and now {now})"
+        raise UsageError(
+            f"{folder} holds the jobs of another run: {name} differs{said}",
+            hint="name another folder with -o, or ask for the same as before",
+        )
+
+
+def _kept(header: Header) -> str:
+    return "raw" if header.format == "raw" else "records"

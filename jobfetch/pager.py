@@ -1,0 +1,162 @@
+"""Walks a provider's list of jobs page by page, lazily, and never for ever: what a service lists is what comes out, once.
+
+It knows nothing of HTTP: `ask` gives a good reply or raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from jobfetch.errors import BadReply
+from jobfetch.model import Json, Reply, Request, State, decode, elements, fingerprint, members, safe_url
+from jobfetch.paging import Page, with_query
+from jobfetch.spec import Address, Groups, Item, ListApi, Provider, text_of
+
+#: Pages that one list may have.
+MOST_PAGES = 100_000
+#: Pages in a row that may name no job that is new.
+MOST_BARREN = 100
+
+Ask = Callable[[Request], Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One list of a list of lists: its id, and how many jobs it promises."""
+
+    id: str
+    total: int | None
+
+
+def first_page(provider: Provider, listing: ListApi, address: Address) -> Request:
+    """The request for the first page, with the filters that are set."""
+    asked = {theirs: address.params[name] for name, theirs in listing.query.items() if address.params.get(name)}
+    headers = provider.job.headers(address.params) if provider.job.headers else {}
+    return Request(url=with_query(address.url(listing.path), **listing.fixed, **asked), headers=headers)
+
+
+def pages(
+    provider: Provider,
+    listing: ListApi,
+    address: Address,
+    ask: Ask,
+    *,
+    seen: set[int],
+    promised: int | None = None,
+    warn: Callable[[str], None] = lambda _: None,
+    expect: Callable[[int], None] = lambda _: None,
+) -> Iterator[list[Item]]:
+    """The jobs of a list that are not among `seen` (fingerprints of ids, added to here), a page at a time.
+
+    `expect` hears how many there will be, where that is promised.
+
+    Raises:
+        BadReply: a page that was asked for before, pages without end, fewer jobs than promised, or no list at all.
+        JobfetchError: whatever `ask` raises; what came before it stays good.
+
+    """
+    words = provider.job.words.corrected(address.params.get("states")).meanings()
+    request: Request | None = first_page(provider, listing, address)
+    asked, named, new, barren = set[int](), 0, 0, 0
+    while request is not None:
+        _refuse_endless(request, asked, barren)
+        reply = ask(request)
+        items = [_item(raw, listing, words, reply) for raw in _elements(reply, listing.items)]
+        fresh = [item for item in items if _is_new(item, seen)]
+        named, new = named + len(items), new + len(fresh)
+        barren = 0 if fresh else barren + 1
+        promised = _number(reply.document.get(listing.total)) if listing.total else promised
+        if promised is not None:
+            expect(promised)
+        yield fresh
+        request = listing.after(Page(request=request, reply=reply, count=len(items), listed=new))
+    if promised is not None and named < promised:
+        raise BadReply(f"the list promised {promised} jobs and named {named}", hint="run the same line again")
+    if promised is not None and new < promised:
+        warn(f"the list named {named - new} jobs twice: did it change while it was read? The next run sees the rest")
+
+
+def groups(groups: Groups, address: Address, ask: Ask) -> list[Group]:
+    """Every list of a list of lists, once each."""
+    reply = ask(Request(url=address.url(groups.path)))
+    found: dict[str, Group] = {}
+    for raw in _elements(reply, groups.items):
+        fields = members(raw)
+        name = _text(fields, groups.id)
+        if not name:
+            raise BadReply(f"{safe_url(reply.url)} lists one without `{groups.id}`")
+        total = _number(decode(fields[groups.total])) if groups.total and groups.total in fields else None
+        found.setdefault(name, Group(name, total))
+    return [*found.values()]
+
+
+def states(
+    provider: Provider, listing: ListApi, address: Address, ask: Ask, job_ids: tuple[str, ...]
+) -> Iterator[list[Item]]:
+    """These jobs with their states, asked for many at a time; one that the service leaves out comes without a state."""
+    if listing.bulk is None:
+        yield [Item(job_id) for job_id in job_ids]
+        return
+    words = provider.job.words.corrected(address.params.get("states")).meanings()
+    for start in range(0, len(job_ids), listing.bulk.most):
+        asked = job_ids[start : start + listing.bulk.most]
+        reply = ask(listing.bulk.ask(address, asked))
+        told = (_item(raw, listing, words, reply) for raw in _elements(reply, listing.bulk.items))
+        known = {item.job_id: item for item in told}
+        yield [known.get(job_id, Item(job_id)) for job_id in asked]
+
+
+def _refuse_endless(request: Request, asked: set[int], barren: int) -> None:
+    """Remember a request for a page; `BadReply` where it was asked before, or where there is no end to it."""
+    mark = fingerprint(request.url + repr(request.json))
+    where = safe_url(request.url)
+    if mark in asked:
+        raise BadReply(f"{where}: the list leads back to a page that has been read", hint=_ENDLESS)
+    if len(asked) >= MOST_PAGES or barren >= MOST_BARREN:
+        raise BadReply(
+            f"{where}: the list has no end ({len(asked)} pages, the last {barren} without a new job)", hint=_ENDLESS
+        )
+    asked.add(mark)
+
+
+_ENDLESS = "what was listed is kept; tell the service, or name the jobs with --jobs"
+
+
+def _is_new(item: Item, seen: set[int]) -> bool:
+    mark = fingerprint(item.job_id)
+    if mark in seen:
+        return False
+    seen.add(mark)
+    return True
+
+
+def _elements(reply: Reply, path: str) -> list[msgspec.Raw]:
+    raw = reply.document.raw(path)
+    if raw is None or raw[:1] not in {b"[", b"n"}:
+        raise BadReply(
+            f"{safe_url(reply.url)} answered JSON without a list{f' at `{path}`' if path else ''}",
+            hint="wrong base_url, or the service has changed",
+        )
+    return elements(raw)
+
+
+def _item(raw: msgspec.Raw, listing: ListApi, words: Mapping[str, State], reply: Reply) -> Item:
+    fields = members(raw)
+    job_id = _text(fields, listing.id)
+    if not job_id:
+        raise BadReply(f"{safe_url(reply.url)} lists a job without `{listing.id}`")
+    word = _text(fields, listing.word) if listing.word else None
+    return Item(job_id, words.get(word.casefold(), State.RUNNING) if word else None)
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str | None:
+    raw = bytes(fields.get(name, b"null"))
+    return raw.decode() if raw[:1] in b"-0123456789" else text_of(decode(raw))
+
+
+def _number(value: Json) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

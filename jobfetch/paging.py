@@ -1,0 +1,103 @@
+"""How a list of jobs goes on after a page: by a token, a page number, an offset or a link, as small callable values.
+
+Each gives the request for the next page, or None at the end. They keep no state: what a walk has seen is in the `Page`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
+
+from jobfetch.errors import BadReply
+from jobfetch.model import Reply, Request, origin, safe_url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page that came: what was asked, what was answered, and how many items came here and so far."""
+
+    request: Request
+    reply: Reply
+    count: int
+    listed: int
+
+
+def with_query(url: str, **changes: str) -> str:
+    """A URL whose query says this as well, in place of what it said under the same names."""
+    parts = urlsplit(url)
+    kept = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in changes]
+    return parts._replace(query=urlencode([*kept, *changes.items()])).geturl()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """The token at `path` goes along as `param`; absent, null or empty text ends the list."""
+
+    path: str
+    param: str
+
+    def __call__(self, page: Page) -> Request | None:
+        """The request for the next page."""
+        token = page.reply.document.text(self.path)
+        return replace(page.request, url=with_query(page.request.url, **{self.param: token})) if token else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageNumber:
+    """Pages are numbered from `first`; an empty page ends the list, and so does the total, where `total` tells it."""
+
+    param: str
+    first: int = 1
+    total: str | None = None
+
+    def __call__(self, page: Page) -> Request | None:
+        """The request for the next page."""
+        if _at_end(page, self.total):
+            return None
+        number = _told(page.request.url, self.param, self.first) + 1
+        return replace(page.request, url=with_query(page.request.url, **{self.param: str(number)}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offset:
+    """`param` says how many items to leave out; the end is told as with page numbers."""
+
+    param: str
+    total: str | None = None
+
+    def __call__(self, page: Page) -> Request | None:
+        """The request for the next page."""
+        if _at_end(page, self.total):
+            return None
+        offset = _told(page.request.url, self.param, 0) + page.count
+        return replace(page.request, url=with_query(page.request.url, **{self.param: str(offset)}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextUrl:
+    """The whole address of the next page stands at `path`; one that leads to another origin is not followed."""
+
+    path: str
+
+    def __call__(self, page: Page) -> Request | None:
+        """The request for the next page. `BadReply` where it would leave the service."""
+        link = page.reply.document.text(self.path)
+        if not link:
+            return None
+        try:
+            target = urljoin(page.request.url, link)
+        except ValueError:
+            target = ""
+        if origin(target) != origin(page.request.url):
+            raise BadReply(f"{safe_url(page.request.url)} leads on to another origin; not followed")
+        return replace(page.request, url=target)
+
+
+def _at_end(page: Page, total: str | None) -> bool:
+    promised = page.reply.document.get(total) if total else None
+    return not page.count or (isinstance(promised, int) and page.listed >= promised)
+
+
+def _told(url: str, param: str, otherwise: int) -> int:
+    said = dict(parse_qsl(urlsplit(url).query)).get(param, "")
+    return int(said) if said.isdecimal() else otherwise

@@ -1,0 +1,407 @@
+"""`batch download` from outside: what is fetched, recorded, listed as failed, healed, refused; and what is never asked."""
+
+import json
+import re
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobfetch.sandbox import BATCHES, Sandbox
+
+from .program import VERDICT, Program, tree, until
+
+ONE = ("batch", "download", "playment", "--batch")
+
+
+@pytest.fixture
+def jobfetch(here: Program) -> Program:
+    """In this process, unless a test starts a process or wants to limit one."""
+    return here
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> Iterator[None]:
+    # a process that a shell started in the background ignores it, and so do its children
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def manifest(folder: Path) -> list[Any]:
+    return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+
+
+def paths(sandbox: Sandbox, part: str) -> list[str]:
+    return [one.path for one in sandbox.asked() if part in one.path]
+
+
+# --- failing and healing ---
+
+
+def test_one_failing_job_of_250_is_listed_and_healed(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:
+    run = jobfetch(*ONE, "batch-one-bad", "-o", out, "--json")
+    place = out / "batch-one-bad"
+    assert (run.code, run.verdict["counts"]) == (8, {"bad_reply": 1, "succeeded": 249})
+    assert len([name for name in tree(place) if name.startswith("job-")]) == 249
+    [failure] = map(json.loads, (place / "failures.ndjson").read_text().splitlines())
+    assert (failure["job_id"], failure["error"]["exit_code"]) == ("mends", 11)
+    before = len(paths(sandbox, "/jobs/"))
+    healed = jobfetch(*ONE, "batch-one-bad", "-o", out, "--jobs", place / "failures.ndjson")
+    assert healed.code == 0, healed.said
+    assert not (place / "failures.ndjson").exists()
+    assert [path for path in paths(sandbox, "/jobs/")[before:] if "mends" not in path] == []
+    assert jobfetch(*ONE, "batch-one-bad", "-o", out).code == 0
+
+
+def test_what_is_done_is_not_asked_for_again(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:
+    assert jobfetch(*ONE, "batch-3", "-o", out).code == 0
+    before = tree(out)
+    sandbox.clear()
+    assert jobfetch(*ONE, "batch-3", "-o", out).code == 0
+    assert [one.path.partition("?")[0].rpartition("/")[2] for one in sandbox.asked()] == ["batch-3"]
+    assert tree(out) == before
+
+
+def test_a_file_that_is_gone_or_of_another_length_is_fetched_again(
+    jobfetch: Program, sandbox: Sandbox, out: Path
+) -> None:
+    line = (*ONE, "batch-3", "-o", out, "--reproducible")
+    assert jobfetch(*line).code == 0
+    before = tree(out)
+    (out / "batch-3" / "job-0001.json").unlink()
+    (out / "batch-3" / "job-0002.json").write_text("{}")
+    sandbox.clear()
+    assert jobfetch(*line).code == 0
+    assert {name: whole for name, whole in tree(out).items() if "manifest" not in name} == {
+        name: whole for name, whole in before.items() if "manifest" not in name
+    }
+    assert paths(sandbox, "/jobs/job-0003") == []
+
+
+def test_a_file_of_the_same_length_is_found_out_by_its_hash(jobfetch: Program, out: Path) -> None:
+    assert jobfetch(*ONE, "batch-3", "-o", out, "--reproducible").code == 0
+    file = out / "batch-3" / "job-0002.json"
+    good = file.read_bytes()
+    file.write_bytes(good.replace(b"playment", b"plAyment"))
+    assert jobfetch(*ONE, "batch-3", "-o", out, "--reproducible").code == 0
+    assert file.read_bytes() != good
+    assert jobfetch("batch", "verify", out).code == 8
+    assert jobfetch(*ONE, "batch-3", "-o", out, "--reproducible", "--verify").code == 0
+    assert file.read_bytes() == good
+    assert jobfetch("batch", "verify", out / "batch-3").code == 0
+
+
+def test_verify_tells_each_difference_and_repairs_it(jobfetch: Program, out: Path) -> None:
+    assert jobfetch(*ONE, "batch-mixed", "-o", out, "--assets", "--wait", "--interval", "0.2").code == 0
+    place = out / "batch-mixed"
+    (place / "job-0001.json").unlink()
+    (place / "masks.assets" / "0001.png").write_bytes(b"spoilt")
+    told = jobfetch("batch", "verify", place, "--json").verdict
+    assert (told["exit_code"], sorted(each["job_id"] for each in told["data"])) == (8, ["job-0001", "masks"])
+    assert jobfetch("batch", "verify", place, "--repair").code == 0
+    assert jobfetch("batch", "verify", out).code == 0
+
+
+def test_a_job_on_which_the_service_has_spoken_its_last_word_is_not_asked_again(
+    jobfetch: Program, sandbox: Sandbox, out: Path
+) -> None:
+    line = ("batch", "download", "exabase", "--state", "failed", "-o", out, "--wait", "--interval", "0.1")
+    assert jobfetch(*line).code == 6
+    sandbox.clear()
+    run = jobfetch(*line, "--json")
+    assert (run.code, run.verdict["counts"]) == (6, {"failed": 1})
+    assert paths(sandbox, "/extract/") == []
+    assert jobfetch("batch", "retry", out, "--wait", "--interval", "0.1").code == 6
+    assert len(paths(sandbox, "/extract/fails")) == 2
+
+
+def test_refresh_tells_changed_from_unchanged(jobfetch: Program, out: Path) -> None:
+    assert jobfetch(*ONE, "batch-3", "-o", out).code == 0
+    file = out / "batch-3" / "job-0002.json"
+    file.write_bytes(file.read_bytes().replace(b'"state":"succeeded"', b'"state":"partial"'))
+    run = jobfetch(*ONE, "batch-3", "-o", out, "--refresh")
+    assert "1 changed, 2 unchanged" in run.said
+    assert [entry["attempts"] for entry in manifest(out / "batch-3")[1:]] == [1, 1, 1, 2, 2, 2]
+
+
+# --- lists ---
+
+
+@pytest.mark.parametrize("batch", ["batch-250", "batch-250-null", "batch-250-empty"])
+def test_a_list_ends_in_every_known_way(jobfetch: Program, sandbox: Sandbox, out: Path, batch: str) -> None:
+    run = jobfetch(*ONE, batch, "-o", out, "--dry-run")
+    assert (run.code, len(run.out.splitlines())) == (0, 250)
+    assert len(sandbox.asked()) == 3
+    assert tree(out) == {}
+
+
+@pytest.mark.parametrize(("batch", "files"), [("batch-endless", 200), ("batch-bad-token", 100)])
+def test_a_list_that_breaks_is_an_error_that_keeps_what_was_done(
+    jobfetch: Program, out: Path, batch: str, files: int
+) -> None:
+    assert jobfetch(*ONE, batch, "-o", out).code == 11
+    assert len(manifest(out / batch)) == files + 1
+    assert len(list((out / batch).glob("job-*.json"))) == files
+
+
+def test_all_batches_of_a_project_have_a_folder_each(jobfetch: Program, out: Path) -> None:
+    run = jobfetch("batch", "download", "playment", "-o", out, "--limit", "30")
+    assert run.code in {0, 75}, run.said
+    assert {path.name for path in out.iterdir()} <= {*BATCHES}
+    assert sum(len(manifest(path)) - 1 for path in out.iterdir()) == 30
+
+
+def test_jobs_that_the_list_tells_to_run_are_not_asked_for(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:
+    run = jobfetch(*ONE, "batch-unfinished", "-o", out, "--json")
+    assert (run.code, run.verdict["counts"]) == (75, {"running": 1, "succeeded": 2})
+    assert paths(sandbox, "/jobs/never") == []
+    assert not (out / "batch-unfinished" / "failures.ndjson").exists()
+
+
+@pytest.mark.parametrize("provider", ["exabase", "justcrawl"])
+def test_other_lists_are_walked_to_their_end(jobfetch: Program, sandbox: Sandbox, out: Path, provider: str) -> None:
+    run = jobfetch("batch", "download", provider, "-o", out, "--dry-run", "--json")
+    assert sum(run.verdict["data"].values()) >= 120
+    assert len(sandbox.asked()) == {"exabase": 3, "justcrawl": 2}[provider]
+
+
+@pytest.mark.parametrize(
+    ("line", "jobs"),
+    [
+        (("exabase", "--kind", "video"), {"media"}),
+        (("exabase", "--state", "failed"), {"fails"}),
+        (("justcrawl", "--status", "failed"), {"fails"}),
+    ],
+)
+def test_filters_reach_the_service(jobfetch: Program, out: Path, line: tuple[str, ...], jobs: set[str]) -> None:
+    run = jobfetch("batch", "download", *line, "-o", out, "--dry-run")
+    assert {*run.out.decode().split()} == jobs
+
+
+def test_a_service_without_a_list_wants_ids(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:
+    assert jobfetch("batch", "download", "cognite", "-o", out).code == 2
+    assert jobfetch("batch", "download", "playment").code == 2
+    assert sandbox.asked() == ()
+
+
+# --- ids that are named ---
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "job-0001\n\n  job-0002\r\njob-0001\n",
+        "name,job_id\nx,job-0001\ny,job-0002\ny,job-0002\n",
+        '{"job_id": "job-0001"}\n{"id": "job-0002", "more": [1]}\n',
+    ],
+    ids=["lines", "csv", "ndjson"],
+)
+def test_ids_come_from_a_file_or_a_pipe(jobfetch: Program, sandbox: Sandbox, out: Path, text: str) -> None:
+    (out / "ids").write_text(text)
+    line = ("batch", "download", "playment", "-o", out / "made")
+    assert jobfetch(*line, "--jobs", out / "ids").code == 0
+    assert jobfetch(*line, "--jobs", "-", stdin=text.encode()).code == 0
+    assert sorted(path.name for path in (out / "made").glob("job-*")) == ["job-0001.json", "job-0002.json"]
+    assert len(paths(sandbox, "/jobs/")) == 2
+
+
+HOSTILE = [*BATCHES["batch-awkward"].jobs, "../x", "a\u202eb", "JOB-0001", "job-0001", "😀", "y" * 300]
+
+
+def test_hostile_ids_get_safe_and_distinct_names(jobfetch: Program, out: Path) -> None:
+    run = jobfetch(
+        "batch", "download", "playment", "--jobs", "-", "-o", out / "made", stdin="\n".join(HOSTILE).encode()
+    )
+    assert run.code == 8
+    entries = manifest(out / "made")[1:]
+    assert {entry["job_id"] for entry in entries} == {*HOSTILE}
+    names = [entry["file"] for entry in entries if entry["file"]]
+    assert len({name.casefold() for name in names}) == len(names) == len(BATCHES["batch-awkward"].jobs) + 1
+    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_~.-]*\.json", name) for name in names)
+    assert [path.name for path in out.iterdir()] == ["made"]
+
+
+def test_an_id_that_cannot_be_one_is_named_with_what_is_wrong(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:
+    run = jobfetch("batch", "download", "cognite", "--jobs", "-", "-o", out, stdin=b"200\nnot a number\n")
+    assert run.code == 2
+    assert "'not a number'" in run.said
+
+
+# --- one verdict ---
+
+
+def test_the_verdict_and_the_report_tell_the_same(jobfetch: Program, out: Path) -> None:
+    told = ("--report", out / "r.json", "--prom", out / "p.prom")
+    run = jobfetch(*ONE, "batch-failing", "-o", out / "made", "--retries", "0", "--json", *told)
+    report = json.loads((out / "r.json").read_text())
+    assert run.code == 8
+    assert {key: report[key] for key in VERDICT} == run.verdict
+    metrics = (out / "p.prom").read_text()
+    assert 'jobfetch_batch_exit_code{provider="playment"} 8\n' in metrics
+    assert 'jobfetch_batch_jobs{provider="playment",state="succeeded"} 2\n' in metrics
+    status = jobfetch("batch", "status", out / "made", "--json").verdict
+    assert (status["exit_code"], status["counts"]) == (8, report["counts"])
+    assert sum(status["data"][0]["failures"].values()) == 3
+
+
+def test_neither_an_address_nor_a_secret_stands_in_what_is_written(
+    jobfetch: Program, sandbox: Sandbox, out: Path
+) -> None:
+    run = jobfetch(*ONE, "batch-failing", "-o", out, "--retries", "0")
+    assert "next: jobfetch batch retry" in run.said
+    for name in ("manifest.jsonl", "failures.ndjson"):
+        text = (out / "batch-failing" / name).read_text()
+        assert "://" not in text
+        assert "127.0.0.1" not in text
+        assert "sbx-key" not in text
+
+
+def test_a_table_of_all_rows_lies_beside_the_records(jobfetch: Program, out: Path) -> None:
+    assert jobfetch(*ONE, "batch-3", "-o", out, "-f", "csv").code == 0
+    rows = (out / "batch-3" / "rows.csv").read_text().splitlines()
+    assert len(list((out / "batch-3").glob("job-*.json"))) == 3
+    assert [row.split(",")[1] for row in rows[1:]] == sorted(row.split(",")[1] for row in rows[1:])
+    single = jobfetch("get", "playment", "job-0001", "job-0002", "job-0003", "-f", "csv").out.decode().splitlines()
+    assert rows == single
+
+
+def test_raw_bytes_and_records_do_not_share_a_folder(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:
+    assert jobfetch(*ONE, "batch-3", "-o", out, "-f", "raw").code == 0
+    assert b"jobfetch.result" not in (out / "batch-3" / "job-0001.json").read_bytes()
+    before = tree(out)
+    sandbox.clear()
+    assert jobfetch(*ONE, "batch-3", "-o", out).code == 2
+    assert (tree(out), sandbox.asked()) == (before, ())
+
+
+# --- whose folder ---
+
+
+@pytest.mark.parametrize("change", [{"provider": "exabase"}, {"params": {"project": "another"}}, {"origin": "0" * 32}])
+def test_a_folder_of_somebody_else_is_refused(
+    jobfetch: Program, sandbox: Sandbox, out: Path, change: dict[str, Any]
+) -> None:
+    assert jobfetch(*ONE, "batch-3", "-o", out).code == 0
+    file = out / "batch-3" / "manifest.jsonl"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([json.dumps({**json.loads(lines[0]), **change}), *lines[1:]]) + "\n")
+    before = tree(out)
+    sandbox.clear()
+    run = jobfetch(*ONE, "batch-3", "-o", out)
+    assert run.code == 2
+    assert "another run" in run.said
+    assert (tree(out), sandbox.asked()) == (before, ())
+
+
+def test_a_file_that_is_no_manifest_is_not_touched(jobfetch: Program, out: Path) -> None:
+    (out / "batch-3").mkdir()
+    (out / "batch-3" / "manifest.jsonl").write_text("mine\nall mine\n")
+    assert jobfetch(*ONE, "batch-3", "-o", out).code == 3
+    assert tree(out) == {"batch-3/manifest.jsonl": b"mine\nall mine\n"}
+
+
+@pytest.mark.parametrize("torn", [b'{"job_id":"job-00', b"\x00\x00\x00", b'{"schema'])
+def test_a_torn_last_line_is_cut_off(jobfetch: Program, sandbox: Sandbox, out: Path, torn: bytes) -> None:
+    assert jobfetch(*ONE, "batch-3", "-o", out, "--limit", "2").code == 0
+    file = out / "batch-3" / "manifest.jsonl"
+    whole = file.read_bytes() if torn != b'{"schema' else b""
+    file.write_bytes(whole + torn)
+    assert jobfetch(*ONE, "batch-3", "-o", out).code == 0
+    assert file.read_bytes().startswith(whole)
+    entries = manifest(out / "batch-3")[1:]
+    assert [entry["state"] for entry in entries] == ["succeeded"] * 3
+    assert {entry["attempts"] for entry in entries} == {1}
+
+
+SLOW = ("batch", "download", "cognite", "--jobs", "-", "--timeout", "40")
+
+
+def test_a_second_run_on_a_folder_is_turned_away_and_a_dead_one_is_not_in_the_way(
+    jobfetch: Program, sandbox: Sandbox, out: Path
+) -> None:
+    with jobfetch.start(*SLOW, "-o", out / "made") as process:
+        assert process.stdin
+        process.stdin.write(b"200\n753\n")
+        process.stdin.close()
+        until(lambda: len(paths(sandbox, "/753")) > 0)
+        run = jobfetch(*SLOW, "-o", out / "made", stdin=b"205\n")
+        assert (run.code, "held by another run" in run.said) == (13, True)
+        assert paths(sandbox, "/205") == []
+        process.kill()
+        process.wait()
+    assert jobfetch(*SLOW, "-o", out / "made", stdin=b"200\n205\n").code == 0
+
+
+# --- signals and disks ---
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_batch_in_order(
+    jobfetch: Program, sandbox: Sandbox, out: Path, how: signal.Signals, code: int
+) -> None:
+    line = (*ONE, "batch-250", "-o", out / "made", "--workers", "2", "--json", "--report", out / "r.json")
+    with jobfetch.start(*line) as process:
+        until(lambda: len(sandbox.asked()) > 40)
+        process.send_signal(how)
+        told, said = process.communicate(timeout=20)
+    assert process.returncode == code, said
+    verdict = json.loads(told)
+    done = verdict["counts"]["succeeded"]
+    assert (verdict["exit_code"], json.loads((out / "r.json").read_text())["exit_code"]) == (code, code)
+    assert 0 < done < 250
+    assert len(manifest(out / "made" / "batch-250")) == done + 1
+    assert len(list((out / "made" / "batch-250").glob("*.json"))) == done
+    assert not [name for name in tree(out) if name.endswith((".part", ".lock"))]
+    sandbox.clear()
+    assert jobfetch(*line).code == 0
+    counted = Counter(re.findall(r"/jobs/(job-\d+)", " ".join(one.path for one in sandbox.asked())))
+    assert len(counted) == 250 - done
+
+
+def test_a_second_signal_ends_it_at_once(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:
+    with jobfetch.start(*SLOW, "--workers", "1", "-o", out / "made") as process:
+        assert process.stdin
+        process.stdin.write(b"200\n753\n")
+        process.stdin.close()
+        until(lambda: len(paths(sandbox, "/753")) > 0)
+        process.send_signal(signal.SIGINT)
+        # the run waits for what is in flight, which hangs for ever
+        until((out / "made" / "200.json").exists)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout
+        assert process.stderr
+        process.stdout.read()
+        process.stderr.read()
+        process.wait(4)
+    assert process.returncode == 130
+    assert [entry["job_id"] for entry in manifest(out / "made")[1:]] == ["200"]
+
+
+def test_a_full_disk_ends_it_with_12_and_no_torn_file(jobfetch: Program, out: Path) -> None:
+    line = (*ONE, "batch-250", "--limit", "100", "-o", out, "--reproducible")
+    # the manifest grows beyond what one file may hold
+    full = jobfetch(*line, prefix=("bash", "-c", 'ulimit -f 8; exec "$@"', "bash"))
+    assert full.code == 12, full.said
+    place = out / "batch-250"
+    assert (place / "manifest.jsonl").read_bytes().endswith(b"}\n")
+    assert all(json.loads(path.read_bytes()) for path in place.glob("job-*.json"))
+    assert not list(place.glob(".*"))
+    assert jobfetch(*line).code == 0
+    assert len(list(place.glob("job-*.json"))) == 100
+
+
+# --- the provider that a line does not name ---
+
+
+def test_the_default_provider_is_put_in(jobfetch: Program, out: Path) -> None:
+    jobfetch.configure('default_provider = "playment"\n[defaults]\nworkers = 3\nrate = "50/s"\n')
+    assert jobfetch("batch", "download", "--batch", "batch-3", "-o", out).code == 0
+    assert jobfetch("--json", "batch", "download", "--batch", "batch-3", "-o", out).verdict["counts"] == {
+        "succeeded": 3
+    }
+    jobfetch.configure('default_provider = "nobody"\n')
+    assert jobfetch("batch", "download", "-o", out).code == 3

@@ -1,0 +1,164 @@
+"""A batch and a service that has had enough, is down, refuses, or only takes its time: how often it is asked, and when."""
+
+import json
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobfetch.sandbox import Sandbox
+
+from .program import Here, Program, until
+from .raw import DONE, Peer, RawServer, Talk, reply
+
+BUSY = reply(b'{"error":{"code":429,"message":"slow down"}}', "retry-after: 1", status="429 Too Many Requests")
+DOWN = reply(b'{"error":{"code":503,"message":"down"}}', status="503 Service Unavailable")
+REFUSED = reply(b'{"error":{"code":401,"message":"Unauthorized"}}', status="401 Unauthorized")
+
+
+@pytest.fixture
+def vision(home: Path, out: Path) -> Callable[..., Any]:
+    """Download so many of Cognite's jobs from a server, within this process."""
+
+    def download(server: RawServer, jobs: int, *options: str | Path) -> Any:
+        program = Here(home, {"JOBFETCH_COGNITE_TOKEN": "a-token", "JOBFETCH_COGNITE_PROJECT": "p"})
+        line = ("batch", "download", "cognite", "--jobs", "-", "-o", out / "made", "--base-url", server.url)
+        ids = "".join(f"{number}\n" for number in range(1, jobs + 1))
+        return program(*line, *options, stdin=ids.encode())
+
+    return download
+
+
+class Noted:
+    """When each connection came, and what it was answered: by `talk`, given how many came before."""
+
+    def __init__(self, answer: Callable[[int], bytes]) -> None:
+        self.at: list[tuple[float, bytes]] = []
+        self._answer = answer
+        self._lock = threading.Lock()
+
+    def __call__(self, peer: Peer) -> None:
+        with self._lock:
+            said = self._answer(len(self.at))
+            self.at.append((time.monotonic(), said))
+        peer.send(said)
+
+
+def test_nobody_asks_before_the_retry_after_of_anybody_is_over(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
+) -> None:
+    # the sixth request and the three that may be on their way with it are turned away
+    noted = Noted(lambda before: BUSY if before in {5, 6, 7, 8} else reply(DONE))
+    run = vision(serve(noted), 30, "--workers", "4", "--json")
+    assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 30})
+    refused = [at for at, said in noted.at if said is BUSY]
+    after = [at for at, _ in noted.at[9:]]
+    assert min(after) >= min(refused) + 1.0
+    assert len(noted.at) == 34
+
+
+def test_a_rate_holds_for_all_workers_together(serve: Callable[[Talk], RawServer], vision: Callable[..., Any]) -> None:
+    noted = Noted(lambda _: reply(DONE))
+    assert vision(serve(noted), 25, "--workers", "8", "--rate", "10/s").code == 0
+    at = [moment for moment, _ in noted.at]
+    assert len(at) == 25
+    # what left on time may have come late
+    assert all(late - early >= 0.9 for early, late in zip(at, at[10:], strict=False))
+
+
+@pytest.mark.parametrize(("answer", "code", "most"), [(DOWN, 10, 20), (REFUSED, 4, 4)])
+def test_what_fails_alike_for_everybody_ends_the_run_with_one_message(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any], answer: bytes, code: int, most: int
+) -> None:
+    server = serve(lambda peer: peer.send(answer))
+    run = vision(server, 200, "--retries", "0", "--workers", "4")
+    assert run.code == code
+    assert len(server.heads) <= most
+    assert run.said.count("error:") == 1
+
+
+def test_a_service_that_is_not_there_ends_the_run(home: Path, out: Path) -> None:
+    program = Here(home, {"JOBFETCH_COGNITE_TOKEN": "a-token", "JOBFETCH_COGNITE_PROJECT": "p"})
+    line = ("batch", "download", "cognite", "--jobs", "-", "-o", out, "--base-url", "http://127.0.0.1:9")
+    run = program(*line, "--retries", "0", "--json", stdin="\n".join(map(str, range(100))).encode())
+    assert (run.code, run.verdict["outcome"]) == (10, "unavailable")
+    assert 10 <= run.verdict["counts"]["unavailable"] <= 30
+
+
+def test_a_wait_that_is_asked_for_beyond_the_deadline_ends_it_at_once(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
+) -> None:
+    later = reply(b"{}", "retry-after: 7200", status="429 Too Many Requests")
+    server = serve(lambda peer: peer.send(later))
+    run = vision(server, 100, "--workers", "2", "--timeout", "60", "--json")
+    assert run.code == 75
+    assert run.verdict["retry_at"]
+    assert run.seconds < 20
+    assert len(server.heads) <= 4
+
+
+# --- waiting ---
+
+
+def test_jobs_that_run_are_waited_for_by_the_list(here: Program, sandbox: Sandbox, out: Path) -> None:
+    line = ("batch", "download", "playment", "--batch", "batch-mixed", "-o", out, "--wait", "--interval", "0.1")
+    run = here(*line, "--json")
+    assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 7})
+    # the list told that it runs, and then that it is through
+    assert sum("/jobs/after-1" in one.path for one in sandbox.asked()) == 1
+    assert sum("/batch/batch-mixed" in one.path for one in sandbox.asked()) >= 2
+
+
+def test_jobs_that_run_are_waited_for_by_bulk_status(here: Program, sandbox: Sandbox, out: Path) -> None:
+    line = ("batch", "download", "justcrawl", "--jobs", "-", "-o", out, "--wait", "--interval", "0.1", "--json")
+    run = here(*line, "--timeout", "3", stdin=b"after-3\nafter-2\nnever\n")
+    assert (run.code, run.verdict["counts"]) == (75, {"running": 1, "succeeded": 2})
+    asked = [one for one in sandbox.asked() if one.path.endswith("/batch-status")]
+    assert asked
+    assert {*json.loads(asked[0].body)["jobIds"]} == {"after-3", "after-2", "never"}
+    assert sum(one.path.endswith("/jobs/never") for one in sandbox.asked()) == 1
+
+
+def test_a_run_that_waits_for_ids_from_a_pipe_can_be_interrupted(jobfetch: Program, out: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with jobfetch.start("batch", "download", "cognite", "--jobs", "-", "-o", out / "made") as process:
+        until((out / "made" / "manifest.jsonl").exists)
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+        assert process.stderr
+        assert b"Fatal" not in process.stderr.read()
+    signal.signal(signal.SIGINT, before)
+    assert process.returncode == 130
+
+
+# --- who else is told ---
+
+
+@pytest.mark.parametrize(("job", "code", "end"), [("200", 0, "/x"), ("750", 75, "/x"), ("404", 5, "/x/fail")])
+def test_a_ping_tells_of_the_start_and_of_the_end(
+    here: Program, serve: Callable[[Talk], RawServer], out: Path, *, job: str, code: int, end: str
+) -> None:
+    server = serve(lambda peer: peer.send(reply(b"OK")))
+    line = ("batch", "download", "cognite", "--jobs", "-", "-o", out, "--ping", f"{server.url}/x")
+    assert here(*line, stdin=job.encode()).code == code
+    assert [re.split(r"\s", head)[1] for head in server.heads] == ["/x/start", end]
+    assert not any("authorization" in head.lower() for head in server.heads)
+
+
+def test_a_ping_that_cannot_be_sent_changes_nothing(here: Program, out: Path) -> None:
+    line = ("batch", "download", "cognite", "--jobs", "-", "-o", out, "--ping", "http://127.0.0.1:9/secret-uuid")
+    run = here(*line, stdin=b"200")
+    assert run.code == 0
+    assert "could not be sent" in run.said
+    assert "secret-uuid" not in run.said
+
+
+def test_a_report_that_cannot_be_written_is_a_disk_error(here: Program, out: Path) -> None:
+    line = ("batch", "download", "cognite", "--jobs", "-", "-o", out / "made", "--report", out / "no" / "r.json")
+    assert here(*line, stdin=b"200").code == 12
+    assert here("batch", "status", out / "made").code == 0

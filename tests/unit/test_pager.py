@@ -1,0 +1,263 @@
+"""Lists that come in pages: every way in which they go on and end, and every trap in which a client may walk for ever."""
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from jobfetch import pager
+from jobfetch.errors import BadReply, Unavailable
+from jobfetch.fetch.sources import limited
+from jobfetch.model import Reply, Request, State
+from jobfetch.paging import Cursor, NextUrl, Offset, Page, PageNumber
+from jobfetch.providers import justcrawl, playment
+from jobfetch.spec import Address, Groups, Item, ListApi
+
+URL = "https://api.example.com/jobs"
+ADDRESS = Address(base_url="https://api.example.com", params={})
+CURSOR = Cursor(path="next", param="cursor")
+
+Ask = Callable[[Request], Reply]
+
+
+def answer(body: Any, url: str = URL) -> Reply:
+    return Reply(200, {"content-type": "application/json"}, json.dumps(body).encode(), url)
+
+
+def query(request: Request) -> dict[str, str]:
+    return {name: values[-1] for name, values in parse_qs(urlsplit(request.url).query).items()}
+
+
+def listing(after: Callable[[Page], Request | None] = CURSOR, **more: Any) -> ListApi:
+    return ListApi(**{"path": "/jobs", "items": "items", "after": after, **more})
+
+
+def jobs(*ids: Any) -> list[dict[str, Any]]:
+    return [{"id": job_id} for job_id in ids]
+
+
+def walk(api: ListApi, ask: Ask, **more: Any) -> Iterator[list[Item]]:
+    return pager.pages(playment.PROVIDER, api, ADDRESS, ask, **{"seen": set(), **more})
+
+
+def ids(api: ListApi, ask: Ask, **more: Any) -> list[str]:
+    return [item.job_id for page in walk(api, ask, **more) for item in page]
+
+
+def chain(pages: dict[str, Any]) -> Ask:
+    """Pages by the cursor that leads to them; the first has none."""
+    return lambda request: answer(pages[query(request).get("cursor", "")], request.url)
+
+
+# --- the end ---
+
+
+@pytest.mark.parametrize("end", [{}, {"next": None}, {"next": ""}])
+def test_a_cursor_ends_where_it_is_absent_null_or_empty(end: dict[str, Any]) -> None:
+    pages = {"": {"items": jobs("a"), "next": "x"}, "x": {"items": jobs("b"), **end}}
+    assert ids(listing(), chain(pages)) == ["a", "b"]
+
+
+def test_a_cursor_may_be_a_number_or_need_quoting() -> None:
+    pages = {
+        "": {"items": jobs("a"), "next": 1575822103313046000},
+        "1575822103313046000": {"items": jobs("b"), "next": "a+b/c=&d"},
+        "a+b/c=&d": {"items": jobs("c")},
+    }
+    assert ids(listing(), chain(pages)) == ["a", "b", "c"]
+
+
+def numbered(count: int, size: int, *, told: bool, param: str = "page") -> tuple[Ask, list[int]]:
+    """So many jobs in pages with numbers from 1; which pages were asked for."""
+    asked: list[int] = []
+
+    def ask(request: Request) -> Reply:
+        number = int(query(request).get(param, 1))
+        asked.append(number)
+        page = [*range(count)][(number - 1) * size : number * size]
+        return answer({"items": jobs(*page), **({"total": count} if told else {})}, request.url)
+
+    return ask, asked
+
+
+def test_page_numbers_end_at_the_total() -> None:
+    ask, asked = numbered(5, 2, told=True)
+    assert len(ids(listing(PageNumber(param="page", total="total")), ask)) == 5
+    assert asked == [1, 2, 3]
+
+
+def test_page_numbers_end_at_an_empty_page_where_no_total_is_told() -> None:
+    ask, asked = numbered(4, 2, told=False)
+    assert len(ids(listing(PageNumber(param="page")), ask)) == 4
+    assert asked == [1, 2, 3]
+
+
+def test_a_service_that_gives_shorter_pages_than_asked_for_is_walked_to_its_end() -> None:
+    ask, _ = numbered(7, 2, told=True)
+    api = listing(PageNumber(param="page", total="total"), fixed={"pageSize": "100"}, total="total")
+    assert len(ids(api, ask)) == 7
+
+
+def test_an_offset_counts_what_came() -> None:
+    def ask(request: Request) -> Reply:
+        start = int(query(request).get("offset", 0))
+        return answer({"items": jobs(*[*range(5)][start : start + 2])}, request.url)
+
+    assert ids(listing(Offset(param="offset")), ask) == ["0", "1", "2", "3", "4"]
+
+
+def test_a_next_link_may_be_relative_and_must_stay_at_home() -> None:
+    pages = {"": {"items": jobs("a"), "next": "/jobs?cursor=x"}, "x": {"items": jobs("b"), "next": None}}
+    assert ids(listing(NextUrl(path="next")), chain(pages)) == ["a", "b"]
+    away = {"": {"items": jobs("a"), "next": "https://evil.example/jobs?cursor=x"}}
+    with pytest.raises(BadReply, match="another origin"):
+        ids(listing(NextUrl(path="next")), chain(away))
+
+
+# --- the traps ---
+
+
+def test_a_page_that_was_read_anywhere_before_is_not_read_again() -> None:
+    pages = {
+        "": {"items": jobs("a"), "next": "x"},
+        "x": {"items": jobs("b"), "next": "y"},
+        "y": {"items": jobs("c"), "next": "x"},
+    }
+    read = walk(listing(), chain(pages))
+    found = [item.job_id for page in itertools.islice(read, 3) for item in page]
+    with pytest.raises(BadReply, match="has been read"):
+        next(read)
+    assert found == ["a", "b", "c"]
+
+
+def test_tokens_without_end_end_once_nothing_new_comes() -> None:
+    tokens = itertools.count()
+    asked: list[Request] = []
+
+    def ask(request: Request) -> Reply:
+        asked.append(request)
+        return answer({"items": jobs("a", "b"), "next": str(next(tokens))}, request.url)
+
+    with pytest.raises(BadReply, match="no end"):
+        ids(listing(), ask)
+    assert len(asked) == pager.MOST_BARREN + 1
+
+
+def test_pages_have_a_number_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pager, "MOST_PAGES", 5)
+    ids_, tokens = itertools.count(), itertools.count()
+    with pytest.raises(BadReply, match="no end"):
+        ids(listing(), lambda request: answer({"items": jobs(next(ids_)), "next": str(next(tokens))}, request.url))
+
+
+def test_empty_pages_may_lead_on() -> None:
+    pages = {"": {"items": [], "next": "x"}, "x": {"items": jobs("a")}}
+    assert ids(listing(), chain(pages)) == ["a"]
+
+
+def test_a_job_that_is_named_twice_counts_once() -> None:
+    pages = {"": {"items": jobs("a", "b", "a"), "next": "x"}, "x": {"items": jobs("b", "c")}}
+    assert ids(listing(), chain(pages)) == ["a", "b", "c"]
+
+
+def test_fewer_jobs_than_promised_are_an_error_after_those_that_came() -> None:
+    assert ids(listing(), chain({"": {"items": jobs("a", "b")}}), promised=2) == ["a", "b"]
+    with pytest.raises(BadReply, match="promised 3 jobs and named 2"):
+        ids(listing(), chain({"": {"items": jobs("a", "b")}}), promised=3)
+
+
+def test_jobs_named_twice_in_the_place_of_others_are_warned_of() -> None:
+    told: list[str] = []
+    ids(listing(), chain({"": {"items": jobs("a", "a")}}), promised=2, warn=told.append)
+    assert "twice" in told[0]
+
+
+def test_a_list_that_fails_midway_keeps_what_it_has_named() -> None:
+    def ask(request: Request) -> Reply:
+        if "cursor" in query(request):
+            raise Unavailable("down")
+        return answer({"items": jobs("a"), "next": "x"}, request.url)
+
+    pages = walk(listing(), ask)
+    assert [item.job_id for item in next(pages)] == ["a"]
+    with pytest.raises(Unavailable):
+        next(pages)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"items": {}}, {"items": "a"}, {"items": [{"name": "a"}]}, {"items": [{"id": ""}]}]
+)
+def test_a_reply_that_is_no_list_is_no_empty_list(body: Any) -> None:
+    with pytest.raises(BadReply):
+        ids(listing(), chain({"": body}))
+
+
+def test_null_in_the_place_of_a_list_is_an_empty_one() -> None:
+    assert ids(listing(), chain({"": {"items": None}})) == []
+
+
+def test_the_walk_is_lazy() -> None:
+    asked: list[Request] = []
+
+    def ask(request: Request) -> Reply:
+        asked.append(request)
+        return answer(
+            {"items": jobs(*range(len(asked) * 10, len(asked) * 10 + 10)), "next": str(len(asked))}, request.url
+        )
+
+    pages = limited(walk(listing(), ask), 15)
+    assert asked == []
+    assert sum(map(len, pages)) == 15
+    assert len(asked) == 2
+
+
+# --- what an item tells ---
+
+
+def test_ids_that_are_numbers_stay_as_they_are_written() -> None:
+    body = b'{"items":[{"id":12345678901234567890123},{"id":"7"}]}'
+    reply = Reply(200, {"content-type": "application/json"}, body, URL)
+    assert ids(listing(), lambda _: reply) == ["12345678901234567890123", "7"]
+
+
+def test_states_are_read_with_the_providers_words() -> None:
+    items = [{"id": "a", "status": "COMPLETED"}, {"id": "b", "status": "in_progress"}, {"id": "c"}]
+    [page] = walk(listing(word="status"), chain({"": {"items": items}}))
+    assert [item.state for item in page] == [State.SUCCEEDED, State.RUNNING, None]
+
+
+def test_filters_and_what_is_always_asked_stand_in_the_query() -> None:
+    api = justcrawl.PROVIDER.listing
+    assert api
+    address = Address(base_url="https://api.justcrawl.io", params={"workflow_id": "a b&c", "status": "failed"})
+    request = pager.first_page(justcrawl.PROVIDER, api, address)
+    told = {"page": "1", "pageSize": "100", "workflowId": "a b&c", "status": "failed"}
+    assert query(request) == told
+
+
+def test_lists_of_lists_are_read_once_each() -> None:
+    api = Groups(path="/all", items="data.batches", param="batch", total="total_jobs")
+    body = {"data": {"batches": [{"id": "x", "total_jobs": 3}, {"id": "x"}, {"id": "y", "total_jobs": None}]}}
+    found = pager.groups(api, ADDRESS, lambda _: answer(body))
+    assert found == [pager.Group("x", 3), pager.Group("y", None)]
+    with pytest.raises(BadReply):
+        pager.groups(api, ADDRESS, lambda _: answer({"data": {"batches": [{"name": "x"}]}}))
+
+
+def test_states_of_many_are_asked_for_in_as_few_questions_as_allowed() -> None:
+    asked: list[Any] = []
+
+    def ask(request: Request) -> Reply:
+        asked.append(request.json and request.json["jobIds"])
+        return answer([{"id": "7", "status": "completed"}])
+
+    api = justcrawl.PROVIDER.listing
+    assert api
+    wanted = tuple(map(str, range(150)))
+    found = [item for page in pager.states(justcrawl.PROVIDER, api, ADDRESS, ask, wanted) for item in page]
+    assert [len(each) for each in asked] == [100, 50]
+    assert [item.job_id for item in found] == [*wanted]
+    assert {item.job_id for item in found if item.state} == {"7"}
