@@ -45,6 +45,11 @@ cover: $(VENV)/.dev
 kills: $(VENV)/.dev
 	JOBFETCH_KILLS=$(KILLS) $(BIN)/pytest tests/outside/test_batch_kill.py -s
 
+# many small jobs and one large file, against what people run instead; prints ratios of one run
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/batch.py
+	$(BIN)/python benchmarks/large.py
+
 # the files that are made from code: tests compare them
 generated: $(VENV)/.dev
 	$(BIN)/python completions/generate.py

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -48,21 +47,14 @@ def jobfetch(url: str, ids: Path, folder: Path, workers: int) -> Run:
     return timed(line, {"JOBFETCH_COGNITE_TOKEN": "token", "JOBFETCH_CONFIG_DIR": "/nonexistent"})
 
 
-def driver(url: str, ids: Path, folder: Path, workers: int) -> Run:
-    """The same path without the command, as long as that is not there."""
-    return timed([sys.executable, str(HERE / "driver.py"), url, str(ids), str(folder), str(workers)])
-
-
 def contenders() -> dict[str, Contender]:
     """Who takes part here, by name; who cannot is told of."""
-    batch = subprocess.run([JOBFETCH, "batch", "download", "--help"], capture_output=True, check=False)
-    ours = {"jobfetch": jobfetch} if batch.returncode == 0 else {"jobfetch (driver)": driver}
     found: dict[str, Contender] = {"shared session, threads": peer("session")}
     if shutil.which("curl"):
         found["curl --parallel"] = curl
     else:
         print("curl is not on PATH: left out")
-    return {**found, **ours}
+    return {**found, "jobfetch": jobfetch}
 
 
 def main() -> None:
