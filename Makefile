@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 KILLS ?= 30
 
-.PHONY: demo test lint types floors unit cover kills generated clean
+.PHONY: demo test lint types floors unit cover kills bench generated clean
 
 demo: $(VENV)/.installed
 	$(BIN)/jobfetch demo

@@ -83,19 +83,39 @@ def find(provider: Provider, asked: Asked) -> Credential:
         ConfigError: a place cannot be what config.toml says it is.
 
     """
-    found: dict[str, Value] = {}
+    search = _search(provider, asked, run=True)
+    if search.scheme is None:
+        raise _missing(provider, search.values)
+    return Credential(scheme=search.scheme, values=search.values, again=search.owners[search.scheme.secret].again)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """How far a search has come: what was found, the place of each, and the first scheme that is whole."""
+
+    values: Mapping[str, Value]
+    owners: Mapping[str, Source]
+    scheme: Scheme | None
+
+
+def _search(provider: Provider, asked: Asked, *, run: bool) -> _Search:
+    """Open one place after the other until a scheme is whole; without `run`, a command counts as what it is for."""
+    values: dict[str, Value] = {}
     owners: dict[str, Source] = {}
     for rank, source in enumerate(sources(provider, asked)):
-        if set(source.names) <= set(found):
+        if set(source.names) <= set(values):
             continue
-        for name, secret in source.load().items():
-            if secret and name not in found:
-                asked.learn(secret)
-                found[name] = Value(secret, source.origin, rank)
-                owners[name] = source
-        if scheme := _whole(provider, found):
-            return Credential(scheme=scheme, values=found, again=owners[scheme.secret].again)
-    raise _missing(provider, found)
+        if source.main and not run:
+            # it may give the user name as well; whether it does shows once it is run
+            told = dict.fromkeys(_together(provider, source.main), "")
+        else:
+            told = {name: secret for name, secret in source.load().items() if secret}
+        for name in [name for name in told if name not in values]:
+            asked.learn(told[name])
+            values[name], owners[name] = Value(told[name], source.origin, rank), source
+        if scheme := _whole(provider, values):
+            return _Search(values, owners, scheme)
+    return _Search(values, owners, None)
 
 
 def _whole(provider: Provider, found: Mapping[str, Value]) -> Scheme | None:
@@ -146,24 +166,9 @@ class Held:
 
 def held(provider: Provider, asked: Asked) -> Held:
     """Where the nearest credential comes from, without running a command; a keyring is asked."""
-    found: dict[str, Value] = {}
-    kept: Key | None = None
-    for rank, source in enumerate(sources(provider, asked)):
-        if set(source.names) <= set(found):
-            continue
-        if source.kept and source.main:
-            # it may give the user name as well; whether it does shows once it is run
-            for name in _together(provider, source.main):
-                found.setdefault(name, Value("", source.origin, rank))
-            kept = source.kept
-        else:
-            loaded = {name: secret for name, secret in source.load().items() if secret}
-            for name, secret in loaded.items():
-                asked.learn(secret)
-                found.setdefault(name, Value(secret, source.origin, rank))
-        if scheme := _whole(provider, found):
-            return Held(values=found, scheme=scheme, kept=kept)
-    return Held(values=found, scheme=None, kept=kept)
+    search = _search(provider, asked, run=False)
+    kept = search.owners[search.scheme.secret].kept if search.scheme else None
+    return Held(values=search.values, scheme=search.scheme, kept=kept)
 
 
 def places(provider: Provider, asked: Asked) -> dict[str, str]:
