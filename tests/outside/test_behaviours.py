@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from jobfetch.sandbox import BEHAVIOURS, SECRETS, Asked, Behaviour, Sandbox
+from jobfetch.sandbox.idp import CLIENT_SECRET
+from jobfetch.sandbox.logins import PASSWORD
 
 from .conftest import PACE
 from .leaks import files, heard, leaks, signed_links
@@ -51,7 +53,18 @@ class Rehearsal:
     def evidence(self) -> dict[str, bytes]:
         """All that the runs left, but for what the service's own origin was sent."""
         streams = {"verdict": self.filed.out, "narration": self.filed.err, "record": self.told.out}
-        return streams | {"prose": self.told.err} | files(self.home, self.file.parent)
+        kept = set(self.tokens)
+        left = {place: data for place, data in files(self.home, self.file.parent).items() if place not in kept}
+        return streams | {"prose": self.told.err} | left
+
+    @property
+    def tokens(self) -> dict[str, bytes]:
+        """What is kept between runs, where tokens belong and nothing else does."""
+        return files(self.home / "state" / "tokens")
+
+
+#: The secrets that a person gives, as against the tokens that are had with them.
+GIVEN = (CLIENT_SECRET, PASSWORD)
 
 
 @pytest.fixture(scope="module", params=BEHAVIOURS, ids=lambda one: f"{one.provider}-{one.name}")
@@ -156,6 +169,7 @@ def test_no_control_character_reaches_a_log(rehearsal: Rehearsal) -> None:
 
 def test_nobody_but_the_service_sees_a_secret(rehearsal: Rehearsal) -> None:
     assert leaks(rehearsal.evidence | heard(rehearsal.asked, "storage"), SECRETS) == []
+    assert leaks(rehearsal.tokens, GIVEN) == []
 
 
 def test_no_signed_link_is_written_down(rehearsal: Rehearsal) -> None:
