@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from jobfetch.config.example import example
 from jobfetch.config.file import FILE_NAME, File, read
 from jobfetch.config.params import RUN, params_of
 from jobfetch.config.settings import checked
-from jobfetch.errors import UsageError
+from jobfetch.errors import ConfigError, UsageError
 from jobfetch.places import Value, config_folder, writable
 from jobfetch.spec import Provider
 
@@ -40,12 +41,13 @@ def put(environ: Mapping[str, str], providers: Mapping[str, Provider], key: str,
     _check_value(providers, path, words[0])
 
     def change(document: Any, file: File) -> None:
-        import tomlkit  # noqa: PLC0415 - only a change needs it
+        import tomlkit.items  # noqa: PLC0415 - only a change needs it
 
         table = document
         for depth, name in enumerate(path[:-1], start=1):
             if name not in table:
-                table[name] = tomlkit.table()
+                inline = isinstance(table, tomlkit.items.InlineTable)
+                table[name] = tomlkit.inline_table() if inline else tomlkit.table()
             table = table[name]
             if not isinstance(table, Mapping):
                 raise file.wrong(".".join(path[:depth]), "must be a table")
@@ -89,10 +91,21 @@ def _changed(environ: Mapping[str, str], change: Callable[[Any, File], None]) ->
         document = tomlkit.parse(before.source)
         change(document, before)
         after = document.as_string()
+        _refuse_harm(before, after, document)
         if after != before.source:
             with disk.replacing(before.path) as file:
                 file.write(after.encode())
     return before.path
+
+
+def _refuse_harm(before: File, after: str, document: Any) -> None:
+    """Refuse a text that does not say what the change meant: rather none than one that loses a setting."""
+    try:
+        told = tomllib.loads(after)
+    except tomllib.TOMLDecodeError:
+        told = None
+    if told != document.unwrap():
+        raise ConfigError(f"{before.path} is written in a way that cannot be changed safely", hint="edit it by hand")
 
 
 def _names(key: str) -> list[str]:

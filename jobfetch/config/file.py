@@ -122,7 +122,8 @@ def read(environ: Mapping[str, str]) -> File:
     """config.toml, or nothing where there is none; `ConfigError` with file and line where it is not TOML."""
     path = config_folder(environ) / FILE_NAME
     try:
-        source = path.read_text(encoding="utf-8") if path.is_absolute() else ""
+        # as it stands: line ends are the user's own; a mark that some editors put in front is none of it
+        source = path.read_bytes().decode("utf-8-sig") if path.is_absolute() else ""
         return File(path=path, tables=tomllib.loads(source), source=source)
     except (FileNotFoundError, NotADirectoryError):
         return File(path=path, tables={})

@@ -22,6 +22,7 @@ from jobfetch.credentials.cache import Cache, Key
 from jobfetch.credentials.store import Secrets
 from jobfetch.errors import ConfigError, CredentialsError, JobfetchError
 from jobfetch.model import decode, encode, timestamp
+from jobfetch.patience import within
 from jobfetch.places import Level, Levels, Value
 from jobfetch.spec import Login, Provider, Scheme
 
@@ -199,19 +200,20 @@ def sources(provider: Provider, asked: Asked) -> Iterator[Source]:
         yield Source(names=tuple(piped), origin="standard input", load=lambda: piped)
     for name in names:
         if path := asked.options.get(f"{name}_file"):
-            yield _file(provider, name, path, f"--{name}-file".replace("_", "-"))
+            yield _file(provider, asked, name, path, f"--{name}-file".replace("_", "-"))
     if asked.levels.explicit:
         yield from _at(provider, asked, asked.levels.explicit)
-    yield from _environment(provider, asked.environ)
+    yield from _environment(provider, asked)
     if folder := asked.environ.get("CREDENTIALS_DIRECTORY"):
         place = Path(folder) / f"jobfetch-{provider.name}"
         if place.is_file():
-            yield _file(provider, names[0], str(place), "$CREDENTIALS_DIRECTORY")
+            yield _file(provider, asked, names[0], str(place), "$CREDENTIALS_DIRECTORY")
     for level in asked.levels.others:
         yield from _at(provider, asked, level)
 
 
-def _environment(provider: Provider, environ: Mapping[str, str]) -> Iterator[Source]:
+def _environment(provider: Provider, asked: Asked) -> Iterator[Source]:
+    environ = asked.environ
     # all variables together are one place: which of two secrets is used is the schemes' to say
     for secret in provider.auth.secrets:
         for variable in (provider.variable(secret.name), *secret.env):
@@ -225,7 +227,7 @@ def _environment(provider: Provider, environ: Mapping[str, str]) -> Iterator[Sou
     for secret in provider.auth.secrets:
         variable = f"{provider.variable(secret.name)}_FILE"
         if path := environ.get(variable, "").strip():
-            yield _file(provider, secret.name, path, variable)
+            yield _file(provider, asked, secret.name, path, variable)
 
 
 def _at(provider: Provider, asked: Asked, level: Level) -> Iterator[Source]:
@@ -233,7 +235,7 @@ def _at(provider: Provider, asked: Asked, level: Level) -> Iterator[Source]:
     names = tuple(secret.name for secret in provider.auth.secrets)
     for name in names:
         if path := level.table.get(f"{name}_file"):
-            yield _file(provider, name, str(path), f"{name}_file of {level.origin}")
+            yield _file(provider, asked, name, str(path), f"{name}_file of {level.origin}")
     for name in names:
         if words := level.table.get(f"{name}_command"):
             yield _command(provider, asked, level, name, words)
@@ -252,10 +254,13 @@ def _at(provider: Provider, asked: Asked, level: Level) -> Iterator[Source]:
         )
 
 
-def _file(provider: Provider, name: str, path: str, origin: str) -> Source:
+def _file(provider: Provider, asked: Asked, name: str, path: str, origin: str) -> Source:
     def load() -> Secrets:
         try:
-            text = Path(path).expanduser().read_bytes()
+            # it may be a pipe, and nobody there to write into it
+            text = within(asked.patience(), Path(path).expanduser().read_bytes)
+        except TimeoutError:
+            raise CredentialsError(f"{origin}: {path} gave nothing in time", hint="does anybody write to it?") from None
         except OSError as error:
             raise ConfigError(
                 f"{origin}: {path}: {error.strerror}", hint="check the path, its owner and mode"

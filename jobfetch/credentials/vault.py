@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from jobfetch.errors import ConfigError, CredentialsError
+from jobfetch.patience import within
 
 #: The name under which every secret stands in the keyring.
 SERVICE = "jobfetch"
@@ -52,27 +52,19 @@ def _asked(work: Callable[[Any], Any], patience: float = PATIENCE) -> Any:
         CredentialsError: it does not answer in time, or cannot be used; its own words are not repeated.
 
     """
-    answers: list[Any] = []
 
-    def run() -> None:
-        try:
-            import keyring  # noqa: PLC0415 - an extra, slow to load, and able to hang
+    def run() -> Any:
+        import keyring  # noqa: PLC0415 - an extra, slow to load, and able to hang
 
-            answers.append((work(keyring), None))
-        except Exception as error:  # noqa: BLE001 - back ends raise what they like; told below
-            answers.append((None, error))
+        return work(keyring)
 
-    # a thread that hangs must not keep the process alive
-    thread = threading.Thread(target=run, name="jobfetch-keyring", daemon=True)
-    thread.start()
-    thread.join(patience)
-    if not answers:
-        raise CredentialsError(f"the keyring did not answer in {patience:.0f} s", hint=_HINT)
-    found, error = answers[0]
-    if isinstance(error, ImportError):
+    try:
+        return within(patience, run)
+    except TimeoutError:
+        raise CredentialsError(f"the keyring did not answer in {patience:.0f} s", hint=_HINT) from None
+    except ImportError:
         raise ConfigError(
             "credential_store is keyring, and the package is not installed", hint="pip install 'jobfetch[keyring]'"
-        )
-    if error is not None:
-        raise CredentialsError(f"the keyring cannot be used ({type(error).__name__})", hint=_HINT)
-    return found
+        ) from None
+    except Exception as error:  # noqa: BLE001 - back ends raise what they like
+        raise CredentialsError(f"the keyring cannot be used ({type(error).__name__})", hint=_HINT) from None

@@ -1,6 +1,7 @@
 """Where secrets come from: which place wins, what each may hold, and what is never asked for nothing."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -194,6 +195,12 @@ def test_a_file_is_opened_again_after_a_refusal(ask: Callable[..., Asked], write
     write("f", "new")
     assert credential.again is not None
     assert credential.again("old") == {"api_key": "new"}
+
+
+def test_a_pipe_that_nobody_writes_to_is_given_up(ask: Callable[..., Asked], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CredentialsError, match="gave nothing in time"):
+        find(playment.PROVIDER, ask(own={"api_key_file": str(tmp_path / "pipe")}, patience=lambda: 0.1))
 
 
 def test_a_home_may_be_short_for_its_path(

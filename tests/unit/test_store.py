@@ -138,6 +138,33 @@ def test_a_change_keeps_comments_and_order(environ: Environ, written: Callable[.
     assert tomllib.loads(text)["cognite"]["profiles"] == {"work": {"project": "p"}}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cognite = { cluster = 'c' }\n",
+        "[cognite]\r\ncluster = 'c' # mine\r\n",
+        "\ufeff[cognite]\ncluster = 'c'\n",
+        "[cognite.profiles.other]\nproject = 'o'\n[cognite]\ncluster = 'c'\n",
+    ],
+)
+def test_a_file_may_be_written_in_any_way(environ: Environ, written: Callable[..., Path], text: str) -> None:
+    path = written("config.toml", "")
+    path.write_bytes(text.encode())
+    config.put(environ, PROVIDERS, "cognite.project", ["p"])
+    config.put(environ, PROVIDERS, "cognite.profiles.work.project", ["w"])
+    told = config.read(environ).table("cognite")
+    assert (told["cluster"], told["project"], told["profiles"]["work"]) == ("c", "p", {"project": "w"})
+    assert ("\r\n" in text) == (b" # mine\r\n" in path.read_bytes())
+
+
+def test_a_change_that_would_lose_a_setting_is_refused_and_none(environ: Environ, written: Callable[..., Path]) -> None:
+    text = "cognite.cluster = 'c'\ncognite.project = 'p'\n"
+    path = written("config.toml", text)
+    with pytest.raises(ConfigError, match="cannot be changed safely") as caught:
+        config.put(environ, PROVIDERS, "cognite.profiles.work.project", ["w"])
+    assert (path.read_text(), caught.value.hint) == (text, "edit it by hand")
+
+
 def test_a_command_is_set_word_by_word(environ: Environ) -> None:
     path = config.put(environ, PROVIDERS, "playment.api_key_command", ["pass", "show", "a b"])
     assert tomllib.loads(path.read_text())["playment"]["api_key_command"] == ["pass", "show", "a b"]
