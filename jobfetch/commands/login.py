@@ -142,8 +142,10 @@ def _tried(ui: Ui, account: Account, network: Network, deadline: Deadline, secre
             ui.warn(error.message)
             return "known to the service, with little permission"
         except JobfetchError as error:
-            if not isinstance(error, CredentialsError):
-                error.hint = f"{error.hint or 'run the same line again'}; or keep it untried with --no-check"
+            refused = isinstance(error, CredentialsError)
+            error.hint = "nothing has been kept: run the same line again" + (
+                " with the right secret" if refused else ", or keep the secret untried with --no-check"
+            )
             raise
     if reply is not None:
         return "accepted by the service"

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,13 +13,19 @@ from jobfetch.sandbox import SECRETS, Sandbox
 
 from .accounts import JOBS, options, piped, secrets_of, settings_of
 from .leaks import files, leaks
-from .program import Program, Run, tree
+from .program import Here, Program, Run, tree
 from .raw import RawServer, reply, saying
 
 Serve = Callable[..., RawServer]
 LogIn = Callable[..., Run]
 
 EVERY = pytest.mark.parametrize("provider", PROVIDERS)
+
+
+@pytest.fixture
+def bare(home: Path) -> Program:
+    """The program without a single setting, in this process where nothing speaks against it."""
+    return Here(home, {})
 
 
 @pytest.fixture
@@ -156,8 +163,8 @@ def test_a_profile_is_another_account(bare: Program, log_in: LogIn, sandbox: San
 
 def test_an_explicit_profile_comes_before_the_environment(bare: Program, log_in: LogIn) -> None:
     log_in("playment", "--profile", "work")
-    wrong = {"PLAYMENT_API_KEY": "of another account"}
-    assert bare("get", "playment", "done", "--profile", "work", env=wrong).code == 0
+    wrong: dict[str, Any] = {"PLAYMENT_API_KEY": "of another account"}
+    assert bare("get", "playment", "done", "--profile", "work", **wrong).code == 0
 
 
 def test_a_variable_that_comes_before_what_is_kept_is_told(bare: Program, sandbox: Sandbox) -> None:
@@ -281,38 +288,42 @@ class Ring(KeyringBackend):
 
 
 @pytest.fixture
-def ring(bare: Program, tmp_path: Path) -> Path:
+def ring(home: Path, tmp_path: Path) -> Path:
     """A keyring that is a file, chosen in config.toml."""
     (tmp_path / "ring_of_a_test.py").write_text(RING)
-    bare.environment |= {
-        "PYTHONPATH": str(tmp_path),
-        "PYTHON_KEYRING_BACKEND": "ring_of_a_test.Ring",
-        "RING": str(tmp_path / "ring.json"),
-    }
-    bare.configure('credential_store = "keyring"\n')
+    Program(home, {}).configure('credential_store = "keyring"\n')
     return tmp_path / "ring.json"
 
 
-def test_a_keyring_keeps_a_secret_and_no_file_does(bare: Program, log_in: LogIn, ring: Path, sandbox: Sandbox) -> None:
-    [key] = secrets_of("playment", sandbox.environment()).values()
-    assert log_in("playment").code == 0
+@pytest.fixture
+def ringing(home: Path, ring: Path) -> Program:
+    """The program with that keyring, in a process of its own."""
+    place = {"PYTHONPATH": str(ring.parent), "PYTHON_KEYRING_BACKEND": "ring_of_a_test.Ring", "RING": str(ring)}
+    return Program(home, place)
+
+
+def test_a_keyring_keeps_a_secret_and_no_file_does(ringing: Program, ring: Path, sandbox: Sandbox) -> None:
+    environment = sandbox.environment()
+    [key] = secrets_of("playment", environment).values()
+    line = ("auth", "login", "playment", "--secret-stdin", *options(settings_of("playment", environment)))
+    assert ringing(*line, stdin=key.encode()).code == 0
     assert json.loads(ring.read_text()) == {"jobfetch playment:api_key": key}
-    assert bare("get", "playment", "done").code == 0
-    assert leaks(files(bare.home), [key]) == []
-    assert bare("auth", "logout", "playment").code == 0
+    assert ringing("get", "playment", "done").code == 0
+    assert leaks(files(ringing.home), [key]) == []
+    assert ringing("auth", "logout", "playment").code == 0
     assert json.loads(ring.read_text()) == {}
 
 
-def test_a_keyring_that_hangs_ends_with_what_to_do(bare: Program, ring: Path) -> None:
-    run = bare("get", "justcrawl", "done", RING_HANGS="yes")
+def test_a_keyring_that_hangs_ends_with_what_to_do(ringing: Program) -> None:
+    run = ringing("get", "justcrawl", "done", RING_HANGS="yes")
     assert (run.code, run.out) == (4, b"")
     assert "did not answer" in run.said
     assert "config set credential_store file" in run.said
 
 
-def test_a_keyring_is_not_asked_where_something_nearer_has_the_secret(bare: Program, ring: Path) -> None:
+def test_a_keyring_is_not_asked_where_something_nearer_has_the_secret(ringing: Program) -> None:
     line = ("get", "justcrawl", "done", "--base-url", "http://127.0.0.1:9", "--retries", "0")
-    assert bare(*line, RING_HANGS="yes", JUSTCRAWL_API_KEY="k").code == 10
+    assert ringing(*line, RING_HANGS="yes", JUSTCRAWL_API_KEY="k").code == 10
 
 
 # --- a key that is renewed while a job is waited for ---

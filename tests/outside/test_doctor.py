@@ -12,7 +12,7 @@ from jobfetch.providers import PROVIDERS
 from jobfetch.sandbox import SECRETS, Sandbox
 
 from .leaks import leaks
-from .program import MORTAL, Program, Run
+from .program import MORTAL, Here, Program, Run
 from .raw import RawServer, reply, saying
 
 Serve = Callable[..., RawServer]
@@ -28,13 +28,19 @@ def of_level(run: Run, level: str) -> list[str]:
 
 
 @pytest.fixture
+def bare(home: Path) -> Program:
+    """The program without a single setting, in this process where nothing speaks against it."""
+    return Here(home, {})
+
+
+@pytest.fixture
 def examine(bare: Program, serve: Serve) -> Callable[..., Run]:
     """Let the doctor look at justcrawl, played by a server that says this."""
 
     def run(said: bytes, **environment: str) -> Run:
         server = serve(saying(said))
-        env = {"JUSTCRAWL_BASE_URL": server.url, "JUSTCRAWL_API_KEY": "a-key"} | environment
-        return bare("doctor", "justcrawl", "--json", "--retries", "0", env=env)
+        env: dict[str, Any] = {"JUSTCRAWL_BASE_URL": server.url, "JUSTCRAWL_API_KEY": "a-key"} | environment
+        return bare("doctor", "justcrawl", "--json", "--retries", "0", **env)
 
     return run
 
@@ -121,8 +127,8 @@ def test_a_refused_secret_is_found(examine: Callable[..., Run]) -> None:
 
 
 def test_a_service_that_is_away_is_found(bare: Program) -> None:
-    env = {"JUSTCRAWL_BASE_URL": "http://127.0.0.1:9", "JUSTCRAWL_API_KEY": "k"}
-    assert bare("doctor", "justcrawl", "--retries", "0", env=env).code == 10
+    env: dict[str, Any] = {"JUSTCRAWL_BASE_URL": "http://127.0.0.1:9", "JUSTCRAWL_API_KEY": "k"}
+    assert bare("doctor", "justcrawl", "--retries", "0", **env).code == 10
 
 
 @pytest.mark.parametrize(("seconds", "level"), [(-3600, "warning"), (3600, "warning"), (0, "ok")])
@@ -136,8 +142,12 @@ def test_a_clock_that_is_wrong_is_found(examine: Callable[..., Run], seconds: fl
 def test_a_proxy_and_a_netrc_that_are_in_the_way_are_told(bare: Program) -> None:
     netrc = bare.home / ".netrc"
     netrc.write_text("machine api.justcrawl.io login me password hunter2\n")
-    env = {"JUSTCRAWL_API_KEY": "k", "HTTPS_PROXY": "http://user:hunter2@127.0.0.1:9", "NETRC": str(netrc)}
-    run = bare("doctor", "justcrawl", "--json", "--retries", "0", env=env)
+    env: dict[str, Any] = {
+        "JUSTCRAWL_API_KEY": "k",
+        "HTTPS_PROXY": "http://user:hunter2@127.0.0.1:9",
+        "NETRC": str(netrc),
+    }
+    run = bare("doctor", "justcrawl", "--json", "--retries", "0", **env)
     notes = " ".join(of_level(run, "note"))
     assert run.code == 10
     assert "reached through the proxy http://127.0.0.1:9" in notes
@@ -148,8 +158,8 @@ def test_a_proxy_and_a_netrc_that_are_in_the_way_are_told(bare: Program) -> None
 
 def test_a_token_that_has_expired_is_found_without_asking(bare: Program) -> None:
     # a JWT with "exp": 1
-    env = {"CDF_TOKEN": "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.c2ln", "CDF_CLUSTER": "c", "CDF_PROJECT": "p"}
-    run = bare("doctor", "cognite", "--json", env=env)
+    env: dict[str, Any] = {"CDF_TOKEN": "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.c2ln", "CDF_CLUSTER": "c", "CDF_PROJECT": "p"}
+    run = bare("doctor", "cognite", "--json", **env)
     assert run.code == 4
     assert "has expired" in run.verdict["error"]["message"]
 

@@ -13,7 +13,7 @@ import pytest
 from jobfetch.sandbox import SECRETS, Sandbox
 
 from .leaks import files, heard, leaks, signed_links, spellings
-from .program import Program, Run, until
+from .program import Here, Program, Run, until
 from .raw import Peer, RawServer, Talk, reply
 
 AWKWARD = ('quo"ted\\secret%25', "it's-a-secret+plus&more=x", "plain-secret", "{braces}$dollar`tick", "a/b?c#d=")
@@ -230,8 +230,9 @@ HOLDERS = ("the-secret", "jobfetch-", "credentials.toml")
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("provider", ACCOUNTS)
 def test_whatever_a_run_writes_shows_no_secret_of_any_place(
-    serve: Callable[..., RawServer], bare: Program, provider: str, place: str
+    serve: Callable[..., RawServer], home: Path, provider: str, place: str
 ) -> None:
+    bare = Here(home, {})
     name, secret = ACCOUNTS[provider]
     # whoever is asked says everything back
     server = serve(lambda peer: peer.send(_refusal({"code": peer.head, "message": f"{peer.head} {secret}"})))
@@ -244,7 +245,7 @@ def test_whatever_a_run_writes_shows_no_secret_of_any_place(
     piped = ("--secret-stdin",) if place == "standard input" else ()
     telling = (("config", "show"), ("auth", "status", "--check"), ("doctor",)) if place in {"file", "command"} else ()
     for line in (("get", provider, "1", "-vv", *piped), *telling):
-        run = bare(*line, **given)
+        run = bare(*line, stdin=given["stdin"], **given["env"])
         assert run.code in {0, 3, 4, 11}, run.said
         written = {path: data for path, data in files(bare.home).items() if not any(each in path for each in HOLDERS)}
         assert leaks({"stdout": run.out, "stderr": run.err} | written, [secret]) == [], line
