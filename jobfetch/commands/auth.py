@@ -94,7 +94,7 @@ def status(provider: str | None, common: Common, network: Network, *, check: boo
         report.data = []
         problems: list[JobfetchError] = []
         for spec in specs:
-            for profile in [network.profile] if network.profile else _profiles(spec, file, stored):
+            for profile in [network.profile] if network.profile else profiles_of(spec, file, stored):
                 told, error = _told(ui, spec, replace(network, profile=profile), check=check)
                 # a provider that nobody has set up is no trouble, unless it was asked for
                 if error and (provider or not isinstance(error, CredentialsError) or told["present"]):
@@ -110,7 +110,8 @@ def status(provider: str | None, common: Common, network: Network, *, check: boo
     return run(common, work)
 
 
-def _profiles(spec: Provider, file: config.File, stored: Stored) -> list[str | None]:
+def profiles_of(spec: Provider, file: config.File, stored: Stored) -> list[str | None]:
+    """Every account of a provider: the one without a profile, and those that config.toml or the store names."""
     kept = [name for name in stored().get(spec.name, {}) if name]
     return [None, *dict.fromkeys([*file.table(spec.name, "profiles"), *kept])]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jobfetch import config, credentials, disk, export
 from jobfetch.commands.account import Account, Line, Network, account_of, asked_of, deadline_of, now, opened, verified
-from jobfetch.commands.auth import provider_named
+from jobfetch.commands.auth import profiles_of, provider_named
 from jobfetch.commands.report import Common, Report, run
 from jobfetch.errors import ConfigError, CredentialsError, Exit, JobfetchError, Unavailable
 from jobfetch.model import Reply, Request, http_date, origin, safe_url
@@ -204,6 +204,22 @@ def _provider(ui: Ui, spec: Provider, network: Network) -> Iterator[Finding]:
         yield _problem(spec.name, error)
         return
     yield from _line_to(ui, account, network)
+    for name in profiles_of(spec, account.file, account.stored):
+        if name and name != profile and not network.profile:
+            yield _other_profile(ui, spec, replace(network, profile=name))
+
+
+def _other_profile(ui: Ui, spec: Provider, network: Network) -> Finding:
+    """Where another account's secrets come from; nobody is asked about it."""
+    about = f"{spec.name} profile {network.profile}"
+    try:
+        account = account_of(spec.name, Report(), network)
+        held = credentials.held(spec, asked_of(account, network, ui, deadline_of(network, time.monotonic())))
+        if held.scheme is None:
+            raise credentials.missing(spec)
+    except JobfetchError as error:
+        return Finding(about=about, level=WARNING, what=error.message, fix=error.hint)
+    return Finding(about=about, level=OK, what=", ".join(f"{n} from {v.origin}" for n, v in held.values.items()))
 
 
 def _secrets(ui: Ui, account: Account, network: Network) -> Iterator[Finding]:

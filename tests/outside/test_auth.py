@@ -259,6 +259,32 @@ def test_what_is_not_ours_to_forget_is_named(bare: Program) -> None:
     assert "still there, and not for jobfetch to forget: PLAYMENT_API_KEY" in run.said
 
 
+# --- a place that gives none ---
+
+NO_SECRET = {
+    "a file that is not there": ('api_key_file = "/nowhere/key"', 3, "/nowhere/key: No such file"),
+    "a command that is not there": ('api_key_command = ["no-such-command"]', 3, "by its whole path"),
+    "a command that fails": (
+        'api_key_command = ["sh", "-c", "echo the drawer is locked >&2; exit 5"]',
+        4,
+        "the drawer is locked",
+    ),
+    "a command that prints nothing": ('api_key_command = ["true"]', 4, "is empty"),
+}
+
+
+@pytest.mark.parametrize("case", NO_SECRET)
+def test_a_place_that_gives_no_secret_ends_the_run_and_says_what_to_do(
+    bare: Program, sandbox: Sandbox, case: str
+) -> None:
+    toml, code, said = NO_SECRET[case]
+    bare.configure(f'[justcrawl]\nbase_url = "{sandbox.url}"\n{toml}\n')
+    run = bare("get", "justcrawl", "done")
+    assert (run.code, sandbox.asked()) == (code, ())
+    assert said in run.said
+    assert "hint:" in run.said
+
+
 # --- the keyring ---
 
 RING = """

@@ -164,6 +164,20 @@ def test_a_token_that_has_expired_is_found_without_asking(bare: Program) -> None
     assert "has expired" in run.verdict["error"]["message"]
 
 
+def test_other_profiles_are_told_of_with_the_place_of_their_secret_and_nobody_is_asked(
+    jobfetch: Program, sandbox: Sandbox
+) -> None:
+    jobfetch.configure(
+        "[justcrawl.profiles.kept]\nbase_url = 'https://api.example.com'\napi_key_file = '/nowhere'\n"
+        "[justcrawl.profiles.run]\napi_key_command = ['pass', 'show', 'k']\n"
+    )
+    run = jobfetch("doctor", "justcrawl", "--json")
+    assert run.code == 0
+    assert any("profile run: api_key from api_key_command" in each for each in of_level(run, "ok"))
+    assert any("profile kept: " in each and "/nowhere" in each for each in of_level(run, "warning"))
+    assert len(sandbox.asked()) == 1
+
+
 def test_every_finding_has_the_same_keys(jobfetch: Program) -> None:
     keys = {tuple(each) for each in found(jobfetch("doctor", "--json"))}
     assert keys == {("about", "level", "what", "fix", "exit_code")}
