@@ -80,7 +80,10 @@ def _objects(rest: Iterable[tuple[int, str]], where: str, key: str | None) -> It
 
 def _column(header: str, where: str, key: str | None) -> str | None:
     """The column of ids, where the first line is the header of a table."""
-    columns = next(csv.reader([header]), [])
+    try:
+        columns = next(csv.reader([header]), [])
+    except csv.Error as error:
+        raise UsageError(f"{where} line 1 is no id and no header of a table: {error}") from None
     if key and key not in columns:
         raise UsageError(f"{where} has no column {key!r} (there is: {', '.join(columns)[:200]})")
     return key or next((name for name in NAMES if name in columns), None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, Self
 
@@ -27,7 +27,8 @@ _LAST_WORDS = frozenset({Exit.FAILED, Exit.GONE, Exit.PARTIAL})
 #: The code of a job whose linked files could not all be had: another run may have them.
 LINKS_LOST = "links_lost"
 
-_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
+# an address, or what has a query behind it and may be one without its scheme
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+|[^\s'\"<>]+\?[^\s'\"<>]*=[^\s'\"<>]*", re.IGNORECASE)
 
 
 class Header(pydantic.BaseModel):
@@ -100,12 +101,15 @@ class Entry(pydantic.BaseModel):
             return False
 
 
-def problem(error: JobfetchError | None, *, links_lost: bool = False) -> Problem | None:
-    """An error as it is written down; a job that still runs has none."""
+def problem(
+    error: JobfetchError | None, *, links_lost: bool = False, scrub: Callable[[str], str] = str
+) -> Problem | None:
+    """An error as it is written down, without any secret that `scrub` knows; a job that still runs has none."""
     if error is None or error.exit is Exit.RUNNING:
         return None
     code = LINKS_LOST if links_lost else error.code or error.exit.outcome
-    return Problem(exit_code=error.exit, code=_URL.sub("(address)", code), message=_URL.sub("(address)", error.message))
+    shown = [_URL.sub("(address)", scrub(text)) for text in (code, error.message)]
+    return Problem(exit_code=error.exit, code=shown[0], message=shown[1])
 
 
 class _Cause(msgspec.Struct):
@@ -121,6 +125,9 @@ class _Line(msgspec.Struct):
     state: str | None = None
     error: _Cause | None = None
 
+
+#: How every manifest begins; what begins otherwise is somebody else's file.
+_BEGINS = b'{"schema":"jobfetch.manifest/'
 
 _LINES = msgspec.json.Decoder(_Line)
 
@@ -235,7 +242,8 @@ class Manifest:
             # a buffer of its own: the file itself stays unbuffered, so that what is written is written
             with os.fdopen(os.dup(self._file.fileno()), "rb") as lines:
                 first = lines.readline()
-                if expected is None or first.endswith(b"\n"):
+                torn = first.startswith(_BEGINS) or _BEGINS.startswith(first)
+                if expected is None or first.endswith(b"\n") or not torn:
                     self.header = _header(first, self._path)
                     self._end = len(first)
                 else:

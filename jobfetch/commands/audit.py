@@ -10,14 +10,14 @@ from pathlib import Path
 
 from jobfetch import disk, export
 from jobfetch.commands.account import Network, account_of, refuse_empty
-from jobfetch.commands.batch import Options, Session, conclude, connected, settled
+from jobfetch.commands.batch import Options, Session, conclude, connected, header, settled
 from jobfetch.commands.ending import announce
 from jobfetch.commands.progress import size
 from jobfetch.commands.report import Common, Report, run
 from jobfetch.errors import ConfigError, Exit, JobfetchError, Partial, UsageError, recorded
 from jobfetch.fetch import Wanted
 from jobfetch.fetch.after import failed, reason
-from jobfetch.fetch.batch import counted
+from jobfetch.fetch.batch import Books, counted
 from jobfetch.fetch.download import Target
 from jobfetch.fetch.sources import Named
 from jobfetch.manifest import NAME, Header, Manifest
@@ -191,16 +191,18 @@ def retry(folder: str, common: Common, network: Network, options: Options) -> in
 
 def _again(ui: Ui, report: Report, network: Network, options: Options, left: dict[Path, list[str]]) -> None:
     """Ask for these jobs of these folders, as the folders' own manifests say."""
-    started = time.monotonic()
+    started, books = time.monotonic(), Books()
     if not left:
         ui.note("nothing is missing")
     for place, ids in left.items():
         with Manifest.read(place) as manifest:
             head = manifest.header
         session = _session_of(place, head, network, options, started)
-        with connected(ui, report, session, named=True, refresh=True) as desk:
-            source = Named(service=desk.plan.service, ids=ids)
-            conclude(desk, iter([Target(place=place, header=head, source=source)]))
+        with connected(ui, report, session, named=True, refresh=True, books=books) as desk:
+            service = desk.plan.service
+            # made anew from what will be asked: another address than the folder's own is refused
+            asked = header(service.provider, session.asked, session.account.profile, service.address)
+            conclude(desk, iter([Target(place=place, header=asked, source=Named(service=service, ids=ids))]))
 
 
 def _session_of(place: Path, head: Header, network: Network, options: Options, started: float) -> Session:

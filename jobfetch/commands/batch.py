@@ -72,7 +72,7 @@ def fetch(provider: str, common: Common, network: Network, options: Options) -> 
         refuse_empty(network, options)
         with announce(ui, report, provider, options.endings()):
             account = account_of(provider, report, network)
-            session = Session(account, network, settled(account, options), started)
+            session = Session(account, network, settled(account, options, secret_stdin=network.secret_stdin), started)
             with connected(ui, report, session, named=bool(options.jobs)) as desk:
                 targets = _targets(desk, account.profile)
                 if options.dry_run:
@@ -107,7 +107,7 @@ class Asked:
         )
 
 
-def settled(account: Account, options: Options) -> Asked:
+def settled(account: Account, options: Options, *, secret_stdin: bool = False) -> Asked:
     """What was typed, with the defaults of every other place and of the provider; `UsageError` where it cannot be."""
     spec = account.provider
     output = options.output or account.text("output")
@@ -118,6 +118,8 @@ def settled(account: Account, options: Options) -> Asked:
         raise UsageError(f"{spec.name} has no view {options.rows!r} (there is: {', '.join(spec.rows.named) or 'none'})")
     if options.rows and not shape.tabular:
         raise UsageError(f"--rows gives a table, so it goes with -f csv or ndjson and not with {shape}")
+    if options.jobs == "-" and secret_stdin:
+        raise UsageError("--jobs - and --secret-stdin both read standard input", hint="put the ids into a file")
     if not options.jobs and spec.listing is None:
         raise UsageError(f"{spec.name} lists no jobs", hint="name their ids with --jobs FILE, or --jobs - for a pipe")
     workers = limits.workers(
@@ -155,9 +157,14 @@ class Desk:
 
 
 @contextlib.contextmanager
-def connected(ui: Ui, report: Report, session: Session, *, named: bool, refresh: bool = False) -> Iterator[Desk]:
-    """Settings, credentials, connections, the gate, and signals that are heard in order."""
-    asked, books = session.asked, Books()
+def connected(
+    ui: Ui, report: Report, session: Session, *, named: bool, refresh: bool = False, books: Books | None = None
+) -> Iterator[Desk]:
+    """Settings, credentials, connections, the gate, and signals that are heard in order.
+
+    `books` are those of the whole run, where it works with more than one connection.
+    """
+    asked, books = session.asked, books or Books()
     gates: list[rates.Gate] = []
 
     def gate(deadline: Deadline) -> rates.Gate:

@@ -37,6 +37,8 @@ from jobfetch.spec import Item, check_job_id
 MOST_ALIKE = 10
 #: Seconds that requests on their way get after a first signal.
 GRACE = 5.0
+#: Jobs that are written down at once, at the most, where the list itself tells what there is to know of them.
+MOST_AT_ONCE = 1000
 #: Seconds between two looks of the book-keeper at what is going on.
 TICK = 0.5
 #: Failed walks of the list in a row that a wait survives.
@@ -202,7 +204,7 @@ class Folder:
             file=stays.file if stays else kept.file,
             bytes=stays.bytes if stays else kept.length,
             sha256=stays.sha256 if stays else kept.sha256,
-            error=problem(outcome.error, links_lost=outcome.links_lost),
+            error=problem(outcome.error, links_lost=outcome.links_lost, scrub=self.plan.service.scrub),
             attempts=(last.attempts if last else 0) + kept.asked,
             at=rfc3339(self.plan.service.now()) or "",
         )
@@ -279,31 +281,34 @@ class _Pass:
         """Give out as much work as there are hands for, and have the next page fetched in time."""
         folder, workers = self.folder, self.workers
         most = 2 * folder.plan.workers
-        while self.queue and workers.busy[_JOBS] < most and folder.may_go_on():
-            self._take(self.queue.popleft())
+        known: list[Kept] = []
+        while self.queue and workers.busy[_JOBS] < most and len(known) < MOST_AT_ONCE and folder.may_go_on():
+            known += self._take(self.queue.popleft())
+        if known:
+            # one sync for all that the list itself tells
+            folder.record(known)
         if not self.listed and not workers.busy[_LIST] and len(self.queue) < most and folder.may_go_on():
             workers.give(_LIST, partial(next, self.pages, None))
 
-    def _take(self, item: Item) -> None:
-        """One job: done already, known to run, or to be asked for."""
+    def _take(self, item: Item) -> list[Kept]:
+        """One job: done already, to be asked for, or what is known of it without asking."""
         folder, plan = self.folder, self.folder.plan
         try:
             check_job_id(plan.service.provider, item.job_id)
         except UsageError as error:
-            folder.record([Kept(_refused(item, error), asked=0)])
-            return
+            return [Kept(_refused(item, error), asked=0)]
         entry = folder.manifest.last(item.job_id)
         if entry and needless(entry, item, plan):
             if plan.verify:
                 self.workers.give(_JOBS, partial(_verified, plan, item, entry))
-                return
+                return []
             if entry.intact(folder.manifest.folder):
                 folder.skip(entry)
-                return
+                return []
         if item.state and not item.state.terminal:
-            folder.record([Kept(_running(item), asked=0)])
-            return
+            return [Kept(_running(item), asked=0)]
         self.workers.give(_JOBS, partial(attempt, plan, item))
+        return []
 
     def _hear(self, came: list[Came]) -> None:
         """Put down whatever has come back, with one sync of the manifest for all of it."""

@@ -78,6 +78,8 @@ def _begin(plan: Plan, books: Books, target: Target) -> _Open:
     with ExitStack() as stack:
         stack.enter_context(disk.locked(place / LOCK, 0.0))
         disk.sweep(place)
+        # what was given up in flight leaves nothing behind either
+        stack.callback(disk.sweep, place)
         manifest = stack.enter_context(Manifest.begin(place, target.header))
         return _Open(Folder(plan, books, manifest), target.source, stack.pop_all())
 

@@ -4,7 +4,7 @@ import json
 import re
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import pytest
 
 from jobfetch.sandbox import BATCHES, Sandbox
 
-from .program import VERDICT, Program, tree, until
+from .program import VERDICT, Here, Program, tree, until
+from .raw import RawServer, reply, saying
 
 ONE = ("batch", "download", "playment", "--batch")
 
@@ -260,6 +261,48 @@ def test_neither_an_address_nor_a_secret_stands_in_what_is_written(
         assert "sbx-key" not in text
 
 
+def test_what_a_service_echoes_is_not_written_down(home: Path, out: Path, serve: Callable[..., RawServer]) -> None:
+    said = "bad key a-token, see storage.example.com/f?X-Amz-Signature=abc"
+    refusal = reply(json.dumps({"error": {"code": 403, "message": said}}).encode(), status="403 Forbidden")
+    program = Here(home, {"JOBFETCH_COGNITE_TOKEN": "a-token", "JOBFETCH_COGNITE_PROJECT": "p"})
+    line = ("batch", "download", "cognite", "--jobs", "-", "-o", out, "--base-url", serve(saying(refusal)).url)
+    assert program(*line, stdin=b"1\n").code == 4
+    for name, text in tree(out).items():
+        assert (name, b"a-token" in text, b"Signature" in text) == (name, False, False)
+    assert b"a-token" not in program("batch", "status", out).out
+
+
+def test_asking_again_of_several_folders_ends_with_the_code_of_all(jobfetch: Program, out: Path) -> None:
+    for batch in ("batch-failing", "batch-unfinished"):
+        jobfetch(*ONE, batch, "-o", out, "--retries", "0")
+    run = jobfetch("batch", "retry", out, "--retries", "0", "--json")
+    assert run.code == 8
+    assert run.verdict["counts"]["running"] == 1
+    assert sum(run.verdict["counts"].values()) > 1
+
+
+def test_a_folder_is_never_filled_from_another_address(
+    jobfetch: Program, out: Path, serve: Callable[..., RawServer]
+) -> None:
+    jobfetch(*ONE, "batch-3", "-o", out)
+    file = out / "batch-3" / "job-0001.json"
+    file.write_text("{}")
+    server = serve(saying(reply(b"{}")))
+    run = jobfetch("batch", "verify", out, "--repair", "--base-url", server.url)
+    assert (run.code, server.heads, file.read_text()) == (2, [], "{}")
+
+
+@pytest.mark.parametrize("text", ["x" * 1_000_000, "job_id,note\n" + "y" * 200_000 + ",1\n"], ids=["a line", "a cell"])
+def test_ids_beyond_all_measure_are_a_matter_of_usage(jobfetch: Program, out: Path, text: str) -> None:
+    run = jobfetch("batch", "download", "cognite", "--jobs", "-", "-o", out, stdin=text.encode())
+    assert run.code == 2, run.said
+
+
+def test_ids_and_a_secret_do_not_both_come_from_standard_input(jobfetch: Program, out: Path) -> None:
+    line = ("batch", "download", "cognite", "--jobs", "-", "--secret-stdin", "-o", out)
+    assert (jobfetch(*line, stdin=b"1\n").code, tree(out)) == (2, {})
+
+
 def test_a_table_of_all_rows_lies_beside_the_records(jobfetch: Program, out: Path) -> None:
     assert jobfetch(*ONE, "batch-3", "-o", out, "-f", "csv").code == 0
     rows = (out / "batch-3" / "rows.csv").read_text().splitlines()
@@ -297,11 +340,12 @@ def test_a_folder_of_somebody_else_is_refused(
     assert (tree(out), sandbox.asked()) == (before, ())
 
 
-def test_a_file_that_is_no_manifest_is_not_touched(jobfetch: Program, out: Path) -> None:
+@pytest.mark.parametrize("mine", [b"mine\nall mine\n", b'{"my":"own single line"}', b"mine"])
+def test_a_file_that_is_no_manifest_is_not_touched(jobfetch: Program, out: Path, mine: bytes) -> None:
     (out / "batch-3").mkdir()
-    (out / "batch-3" / "manifest.jsonl").write_text("mine\nall mine\n")
+    (out / "batch-3" / "manifest.jsonl").write_bytes(mine)
     assert jobfetch(*ONE, "batch-3", "-o", out).code == 3
-    assert tree(out) == {"batch-3/manifest.jsonl": b"mine\nall mine\n"}
+    assert tree(out) == {"batch-3/manifest.jsonl": mine}
 
 
 @pytest.mark.parametrize("torn", [b'{"job_id":"job-00', b"\x00\x00\x00", b'{"schema'])

@@ -129,6 +129,18 @@ def test_a_date_names_a_version_where_it_is_old_enough(fetch: Fetch) -> None:
     assert done.asked[1] == (f"bytes={CUT}-", old)
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["Last-Modified: Thu, 22 Oct 2015 07:28:00 GMT", 'ETag: "new"'],
+    ids=["another date", "a tag out of nowhere"],
+)
+def test_a_part_of_another_version_is_never_glued_on(fetch: Fetch, said: str) -> None:
+    # a server that does not look at If-Range
+    old = "Last-Modified: Wed, 21 Oct 2015 07:28:00 GMT"
+    done = fetch(scripted(cut(old), rest(said, body=OTHER), reply(OTHER, WHOLE)))
+    assert (done.run.code, tree(done.folder)) == (0, {"file": OTHER})
+
+
 def _now() -> str:
     return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())
 
