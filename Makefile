@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+WORKERS ?= 3
 KILLS ?= 30
 
 .PHONY: demo test lint types floors unit cover kills bench generated clean
@@ -37,7 +37,7 @@ unit: $(VENV)/.dev
 # every test, in $(WORKERS) processes, with branch coverage that follows the program into its subprocesses
 cover: $(VENV)/.dev
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n $(WORKERS)
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=95
 

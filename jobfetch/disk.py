@@ -42,11 +42,27 @@ def safe_name(job_id: str) -> str:
 def folder(path: Path, *, private: bool = False) -> Path:
     """The folder itself, made where it is missing; a private one is for its owner alone from the start."""
     with explained(path):
-        if private and not path.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.mkdir(mode=0o700, exist_ok=True)
+        if private:
+            # every folder on the way: whoever may write in one of them could put another in the place of the next
+            for each in reversed([path, *path.parents]):
+                if not each.exists():
+                    each.mkdir(mode=0o700, exist_ok=True)
         path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def text_of(path: Path, check: Callable[[os.stat_result], None] = lambda _: None) -> str:
+    """A small text file, whole, without the mark that some editors put in front; `check` looks at it once it is open.
+
+    What is no file is refused: a pipe that nobody writes to would never end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if stat.S_ISDIR(found.st_mode) or stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no file")
+        check(found)
+        return file.read().decode("utf-8-sig")
 
 
 def has_modes() -> bool:
@@ -236,8 +252,12 @@ def locked(
 def _lock(path: Path) -> int | None:
     """The descriptor of the locked file; None where somebody else has it."""
     for _ in range(_MOST_STALE_LOCKS):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+                # it is written to: what stands here under another name as well is not ours
+                raise OSError(errno.EPERM, "is no lock file of ours")  # noqa: TRY301 - closed below
             held = not _try_lock(descriptor)
             if not held and _same_file(descriptor, path):
                 os.ftruncate(descriptor, 0)
@@ -255,7 +275,7 @@ def _lock(path: Path) -> int | None:
 
 def _same_file(descriptor: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:
         return False
 

@@ -1,4 +1,4 @@
-"""Where configuration and state lie, and what is found at such a place; it reads and writes nothing."""
+"""Where configuration and state lie, and what is found at such a place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import platformdirs
 
-from jobfetch.errors import ConfigError
+from jobfetch import disk
+from jobfetch.errors import ConfigError, DiskError
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,19 @@ def _folder(said: str | None, usual: Callable[[str], Path]) -> Path:
         return Path("~", "jobfetch")
 
 
-def writable(folder: Path, variable: str) -> Path:
-    """The folder itself; `ConfigError` with the variable to set where none is known."""
-    if not folder.is_absolute():
-        raise ConfigError(
-            "there is no place for this: HOME is not set, and this user has no home",
-            hint=f"set {variable} to a folder of your own",
-        )
-    return folder
+def config_home(environ: Mapping[str, str]) -> Path:
+    """The folder of config.toml and credentials.toml, made where it is missing, for its owner alone.
+
+    Raises:
+        ConfigError: no home is known, and nothing names a folder.
+        DiskError: it cannot be made.
+
+    """
+    home, advice = config_folder(environ), "set JOBFETCH_CONFIG_DIR to a folder of your own"
+    if not home.is_absolute():
+        raise ConfigError("there is no place for this: HOME is not set, and this user has no home", hint=advice)
+    try:
+        return disk.folder(home, private=True)
+    except DiskError as error:
+        error.hint = f"{error.hint}; or {advice}".replace("name another place with -o; or ", "")
+        raise

@@ -17,9 +17,10 @@ from jobfetch.commands.report import Report
 from jobfetch.errors import ConfigError, CredentialsError, UsageError
 from jobfetch.fetch.service import Sender
 from jobfetch.model import Deadline, Reply, Request
+from jobfetch.patience import within
 from jobfetch.places import Value, state_folder
 from jobfetch.providers import PROVIDERS
-from jobfetch.spec import Address, ClientCredentials, Provider, Schedule, job_headers, setting_hint
+from jobfetch.spec import Address, ClientCredentials, Login, Provider, Schedule, job_headers, setting_hint
 from jobfetch.transport import PARSE_LIMIT, Gate, Transport, Wire
 from jobfetch.ui import Ui
 
@@ -124,8 +125,7 @@ def account_of(
 
 def check_profile(provider: Provider, file: config.File, profile: str | None, stored: Stored) -> None:
     """Refuse a profile that is nowhere."""
-    # a keyring cannot be asked which profiles it knows
-    if (profile or os.environ.get("JOBFETCH_PROFILE")) and file.text("credential_store") != "keyring":
+    if profile or os.environ.get("JOBFETCH_PROFILE") or file.text("default_profile"):
         named = {name: [each for each in accounts if each] for name, accounts in stored().items()}
         config.profile_named(PROVIDERS, provider, file, environ=os.environ, profile=profile, stored=named)
 
@@ -138,16 +138,20 @@ def asked_of(
     def patience() -> float:
         return min(MOST_PATIENCE, deadline.left())
 
+    def for_others() -> float:
+        # whoever hangs with the lock must not take all the time that there is
+        return min(MOST_PATIENCE, deadline.left() / 2)
+
     return credentials.Asked(
         environ=os.environ,
         levels=account.levels,
         stored=lambda: account.stored().get(account.provider.name, {}),
         # where the service has no request to check with, only a new token tells
         cache=credentials.Cache(
-            state_folder(os.environ), patience=patience, anew=checking and account.provider.auth.check is None
+            state_folder(os.environ), patience=for_others, anew=checking and account.provider.auth.check is None
         ),
         options=network.options,
-        piped=piped(account, expected(account)) if network.secret_stdin else None,
+        piped=piped(account, expected(account), patience()) if network.secret_stdin else None,
         keyring=account.file.text("credential_store") == "keyring",
         tell=ui.note,
         learn=ui.learn,
@@ -163,6 +167,8 @@ class Line:
     send: Sender
     signer: credentials.Signer
     deadline: Deadline
+    #: whether the credential is for a token, which is renewed
+    renews: bool
 
 
 @contextlib.contextmanager
@@ -211,7 +217,13 @@ def opened(
             profile=account.profile,
         )
         address = Address(base_url=params["base_url"], params=params)
-        yield Line(address=address, send=partial(transport.send, signer=signer), signer=signer, deadline=deadline)
+        yield Line(
+            address=address,
+            send=partial(transport.send, signer=signer),
+            signer=signer,
+            deadline=deadline,
+            renews=not credentials.is_ready(credential.scheme),
+        )
     finally:
         wire.close()
 
@@ -292,19 +304,37 @@ def _schedule(schedule: Schedule, interval: str | None) -> Schedule:
     return replace(schedule, start=seconds, factor=1.0, cap=seconds)
 
 
-def piped(account: Account, name: str) -> credentials.Secrets:
+def piped(account: Account, name: str, patience: float) -> credentials.Secrets:
     """The secrets that standard input holds: one (of that name) as plain text, several as a JSON object."""
     if not sys.stdin:
         raise CredentialsError("--secret-stdin, but standard input is closed")
-    text = sys.stdin.buffer.read()
+    if sys.stdin.isatty():
+        raise CredentialsError(
+            "--secret-stdin, but standard input is this terminal, which would show it",
+            hint=f"pipe the secret; or let it be asked for: jobfetch auth login {account.provider.name}",
+        )
+    try:
+        text = within(patience, sys.stdin.buffer.read)
+    except TimeoutError:
+        raise CredentialsError("--secret-stdin, but standard input did not end in time") from None
     if not text.strip():
         raise CredentialsError("--secret-stdin, but standard input is empty")
     return credentials.given(account.provider, text, name, "standard input")
+
+
+def _says(spec: Provider, secret: str) -> bool:
+    """Whether the environment holds a secret."""
+    names = [
+        name for param in spec.auth.secrets if param.name == secret for name in (spec.variable(secret), *param.env)
+    ]
+    return any(os.environ.get(name, "").strip() for name in names)
 
 
 def expected(account: Account) -> str:
     """Which secret a plain one is: the one whose other settings are there."""
     for scheme in account.provider.auth.schemes:
         if isinstance(scheme, ClientCredentials) and account.text(scheme.client_id) and account.text(scheme.token_url):
+            return scheme.secret
+        if isinstance(scheme, Login) and _says(account.provider, scheme.username):
             return scheme.secret
     return account.provider.auth.schemes[0].secret

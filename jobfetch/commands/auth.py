@@ -47,11 +47,13 @@ def logout(provider: str, profile: str | None, common: Common) -> int:
         spec = provider_named(provider)
         report.provider = provider
         file = settings_file()
+        known = credentials.store.read(os.environ, PROVIDERS).get(provider, {})
         accounts = credentials.store.forget(os.environ, PROVIDERS, provider, profile)
         forgotten = [f"{_whose(spec, name)} in credentials.toml" for name in accounts]
-        if file.text("credential_store") == "keyring":
-            named = [profile] if profile else [None, *file.table(provider, "profiles")]
-            for name in named:
+        # an account that the store knows without a secret has it in a keyring, also where that is not in use any more
+        in_ring = [name for name, secrets in known.items() if name and not secrets]
+        if in_ring or file.text("credential_store") == "keyring":
+            for name in [profile] if profile else dict.fromkeys([None, *file.table(provider, "profiles"), *in_ring]):
                 gone = [each.name for each in spec.auth.secrets if credentials.vault.remove(provider, name, each.name)]
                 forgotten += [f"{_whose(spec, name)} in the keyring"] if gone else []
         tokens = credentials.Cache(state_folder(os.environ)).forget(provider, profile)
@@ -87,7 +89,7 @@ def status(provider: str | None, common: Common, network: Network, *, check: boo
 
     def work(ui: Ui, report: Report) -> None:
         refuse_empty(network)
-        specs = [provider_named(provider)] if provider else list(PROVIDERS.values())
+        specs = [provider_named(provider)] if provider else with_profile(network.profile)
         report.provider = provider
         file = settings_file()
         stored: Stored = cache(partial(credentials.store.read, os.environ, PROVIDERS))
@@ -108,6 +110,14 @@ def status(provider: str | None, common: Common, network: Network, *, check: boo
             raise CredentialsError("no provider has a credential", hint="jobfetch auth login PROVIDER")
 
     return run(common, work)
+
+
+def with_profile(profile: str | None) -> list[Provider]:
+    """The providers that have a profile; all of them where none is named, or nobody has it and must say so."""
+    file = settings_file()
+    stored: Stored = cache(partial(credentials.store.read, os.environ, PROVIDERS))
+    every = list(PROVIDERS.values())
+    return [spec for spec in every if not profile or profile in profiles_of(spec, file, stored)] or every
 
 
 def profiles_of(spec: Provider, file: config.File, stored: Stored) -> list[str | None]:

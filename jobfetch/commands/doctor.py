@@ -83,7 +83,8 @@ def _problem(about: str, error: JobfetchError) -> Finding:
         code = Exit.UNAVAILABLE
     elif code is not Exit.CREDENTIALS:
         code = Exit.CONFIG
-    return Finding(about=about, level=PROBLEM, what=error.message, fix=error.hint, exit_code=int(code))
+    fix = error.hint and error.hint.replace("PROVIDER", about)
+    return Finding(about=about, level=PROBLEM, what=error.message, fix=fix, exit_code=int(code))
 
 
 def _all(ui: Ui, specs: list[Provider], network: Network, *, named: bool) -> Iterator[Finding]:
@@ -114,7 +115,7 @@ def _files() -> Iterator[Finding]:
         return
     yield _config_file(folder / config.FILE_NAME)
     yield _credentials_file(credentials.store.path_of(os.environ))
-    if folder.is_dir() and _mode(folder) & 0o022:
+    if _mode(folder) & 0o022:
         yield _open(
             folder, WARNING, "others can write here, so no secret is kept in it", f"chmod 700 {_quoted(folder)}"
         )
@@ -128,7 +129,7 @@ def _config_file(path: Path) -> Finding:
         file.check(PROVIDERS)
     except JobfetchError as error:
         return _problem("config.toml", error)
-    if not file.source and not path.exists():
+    if not file.source and not os.path.lexists(path):
         return Finding(about=about, level=NOTE, what="is not there; it is not needed", fix="jobfetch config init")
     if _mode(path) & 0o022:
         return _open(
@@ -149,12 +150,15 @@ def _credentials_file(path: Path) -> Finding:
 
 def _state(folder: Path) -> Finding:
     about = str(folder)
-    nearest = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+    nearest = next((each for each in (folder, *folder.parents) if os.path.exists(each)), folder)  # noqa: PTH110 - no error where one may not look
     if not os.access(nearest, os.W_OK | os.X_OK):
         what = "cannot be written, so tokens are asked for in every run"
         return Finding(about=about, level=WARNING, what=what, fix="export JOBFETCH_STATE_DIR=/a/folder/of/your/own")
     tokens = folder / "tokens"
-    loose = [path for path in (tokens, *tokens.glob("*.json")) if path.exists() and _mode(path) & 0o077]
+    open_ = [each for each in (folder, tokens) if _mode(each) & 0o022]
+    if open_:
+        return _open(open_[0], WARNING, "others can write here", f"chmod 700 {_quoted(open_[0])}")
+    loose = [path for path in tokens.glob("*.json") if _mode(path) & 0o077] if os.access(tokens, os.R_OK) else []
     if loose:
         what = f"{loose[0].name} can be read by others, so it is not used"
         return Finding(about=about, level=WARNING, what=what, fix=f"chmod -R go= {_quoted(tokens)}")
@@ -166,7 +170,10 @@ def _open(path: Path, level: str, what: str, fix: str) -> Finding:
 
 
 def _mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode) if disk.has_modes() and path.exists() else 0
+    try:
+        return stat.S_IMODE(path.stat().st_mode) if disk.has_modes() else 0
+    except OSError:  # not there, or not for us to look at
+        return 0
 
 
 def _quoted(path: Path) -> str:
@@ -264,12 +271,17 @@ def _line_to(ui: Ui, account: Account, network: Network) -> Iterator[Finding]:
         with opened(account, network, ui, deadline, asked) as line:
             reply = verified(line, spec)
             # a service without a cheap request says at least who it is
-            reply = reply or _anybody(spec, line)
+            answer = reply or _anybody(spec, line)
     except JobfetchError as error:
         yield _problem(spec.name, error)
         return
-    yield Finding(about=spec.name, level=OK, what="answers as the API, and takes the credential")
-    yield from _clock(spec, reply)
+    if reply:
+        yield Finding(about=spec.name, level=OK, what="answers as the API, and takes the credential")
+    else:
+        got = "the login gives a token, and the address " if line.renews else "the address "
+        what = f"{got}answers JSON (HTTP {answer.status}); there is no cheap request that would tell more"
+        yield Finding(about=spec.name, level=NOTE, what=what)
+    yield from _clock(spec, answer)
 
 
 def _anybody(spec: Provider, line: Line) -> Reply:

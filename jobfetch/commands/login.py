@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from jobfetch import config, credentials
 from jobfetch.commands.account import (
+    MOST_PATIENCE,
     Account,
     Network,
     account_of,
@@ -63,7 +64,7 @@ def login(provider: str, common: Common, network: Network, *, secret: str | None
         where = _keep(account, network.profile, secrets, typed)
         report.data = {"provider": provider, "profile": network.profile, "kept_in": where, "checked": verdict}
         ui.note(f"{provider}: {' and '.join(secrets)} kept in {where} ({verdict})")
-        _tell_what_comes_before(ui, spec, network.profile, secrets)
+        _tell_what_comes_before(ui, spec, network, where)
         ui.note(
             f"next: jobfetch get {provider} JOB_ID --wait{f' --profile {network.profile}' if network.profile else ''}"
         )
@@ -95,6 +96,14 @@ class _Interview:
             raise UsageError(f"{name} is needed", hint="nothing has been kept; run the same line again")
         self.typed.update({name: answer} if answer else {})
 
+    def ask_for_address(self, name: str) -> None:
+        """Ask for the setting that the address is made from; a whole address will do as well."""
+        self.ask(name, optional=", or a whole address")
+        if "://" in self.typed.get(name, ""):
+            self.typed["base_url"] = self.typed.pop(name)
+        if not self.known("base_url"):
+            raise UsageError(f"{name} or an address is needed", hint="nothing has been kept; run the same line again")
+
 
 def _settings_asked(asks: _Interview, secret: str | None) -> Scheme:
     """Ask for the settings that the provider cannot do without; the scheme that they, and `secret`, speak for."""
@@ -102,7 +111,7 @@ def _settings_asked(asks: _Interview, secret: str | None) -> Scheme:
         if param.required:
             asks.ask(param.name)
     if asks.spec.base_url_from and not asks.known("base_url"):
-        asks.ask(asks.spec.base_url_from)
+        asks.ask_for_address(asks.spec.base_url_from)
     schemes = [scheme for scheme in asks.spec.auth.schemes if secret in {None, *credentials.secrets_of(scheme)}]
     for scheme in schemes:
         if isinstance(scheme, Login):
@@ -118,7 +127,7 @@ def _settings_asked(asks: _Interview, secret: str | None) -> Scheme:
 def _secrets_asked(ui: Ui, account: Account, scheme: Scheme | None, secret: str | None) -> credentials.Secrets:
     """The secrets of one account: from standard input, or typed without an echo."""
     if scheme is None:
-        return piped(account, secret or expected(account))
+        return piped(account, secret or expected(account), MOST_PATIENCE)
     helps = {param.name: param.help for param in account.provider.auth.secrets}
     given = {
         name: ui.ask(f"{name} ({helps[name]})", hidden=name == scheme.secret) for name in credentials.secrets_of(scheme)
@@ -149,11 +158,7 @@ def _tried(ui: Ui, account: Account, network: Network, deadline: Deadline, secre
             raise
     if reply is not None:
         return "accepted by the service"
-    return "accepted: it gives a token" if _renews(asked, account) else "not tried: the service has no cheap request"
-
-
-def _renews(asked: credentials.Asked, account: Account) -> bool:
-    return not credentials.is_ready(credentials.find(account.provider, asked).scheme)
+    return "accepted: it gives a token" if line.renews else "not tried: the service has no cheap request"
 
 
 def _keep(account: Account, profile: str | None, secrets: credentials.Secrets, typed: Mapping[str, str]) -> str:
@@ -165,6 +170,9 @@ def _keep(account: Account, profile: str | None, secrets: credentials.Secrets, t
                 credentials.vault.put(name, profile, secret.name, secrets[secret.name])
             else:
                 credentials.vault.remove(name, profile, secret.name)
+        if profile:
+            # which profiles a keyring knows cannot be asked
+            credentials.store.remember(os.environ, PROVIDERS, name, profile, {})
         where = "the keyring"
     else:
         where = str(credentials.store.remember(os.environ, PROVIDERS, name, profile, secrets))
@@ -174,8 +182,18 @@ def _keep(account: Account, profile: str | None, secrets: credentials.Secrets, t
     return where
 
 
-def _tell_what_comes_before(ui: Ui, spec: Provider, profile: str | None, secrets: credentials.Secrets) -> None:
-    for secret in spec.auth.secrets:
-        for variable in (spec.variable(secret.name), *secret.env):
-            if os.environ.get(variable) and not profile and os.environ[variable].strip() != secrets.get(secret.name):
-                ui.warn(f"{variable} is set in this environment, and comes before what was kept")
+def _tell_what_comes_before(ui: Ui, spec: Provider, network: Network, where: str) -> None:
+    """Warn where the next command would use another place's secret than the one that was just kept."""
+    try:
+        account = account_of(spec.name, Report(), replace(network, options={}, secret_stdin=False), whole=False)
+        asked = asked_of(
+            account, replace(network, options={}, secret_stdin=False), ui, deadline_of(network, time.monotonic())
+        )
+        held = credentials.held(spec, asked)
+    except JobfetchError as error:
+        ui.warn(f"the next command will not get as far as this secret: {error.message}")
+        return
+    ours = f"profile {network.profile}" if network.profile else f"[{spec.name}]"
+    origin = held.values[held.scheme.secret].origin if held.scheme else "nothing"
+    if origin not in {f"{ours} in credentials.toml", f"keyring ({ours})"}:
+        ui.warn(f"{origin} comes before what was kept in {where}")

@@ -9,9 +9,9 @@ from typing import Any
 
 from jobfetch import config, credentials, export
 from jobfetch.commands.account import Network, account_of, asked_of, deadline_of, settings_file
-from jobfetch.commands.auth import provider_named
+from jobfetch.commands.auth import provider_named, with_profile
 from jobfetch.commands.report import Common, Report, run
-from jobfetch.model import Json
+from jobfetch.model import Json, safe_url
 from jobfetch.places import config_folder, state_folder
 from jobfetch.providers import PROVIDERS
 from jobfetch.spec import Provider
@@ -25,7 +25,7 @@ def path(common: Common) -> int:
         file = config_folder(os.environ) / config.FILE_NAME
         report.data = {
             "config": str(file),
-            "exists": file.is_file(),
+            "exists": os.path.isfile(file),  # noqa: PTH113 - nor is it there where one may not look
             "credentials": str(credentials.store.path_of(os.environ)),
             "state": str(state_folder(os.environ)),
         }
@@ -39,13 +39,14 @@ def show(provider: str | None, profile: str | None, common: Common) -> int:
     """Every setting with its value and the place it comes from; of secrets only the place."""
 
     def work(ui: Ui, report: Report) -> None:
-        specs = [provider_named(provider)] if provider else list(PROVIDERS.values())
+        specs = [provider_named(provider)] if provider else with_profile(profile)
         report.provider = provider
         report.data = [row for spec in specs for row in _rows(ui, spec, Network(options={}, profile=profile))]
         if not common.json:
             width = max(len(row["key"]) for row in report.data)
             lines = [
-                f"{row['key']:{width}}  {_shown(row['value'])}  ({row['origin'] or 'not set'})" for row in report.data
+                f"{row['key']:{width}}  {_shown(row['value'])}  ({row['problem'] or row['origin'] or 'not set'})"
+                for row in report.data
             ]
             export.to_stdout("".join(f"{ui.safe(line)}\n" for line in lines).encode())
 
@@ -58,14 +59,25 @@ def _rows(ui: Ui, spec: Provider, network: Network) -> Iterator[dict[str, Json]]
         value = account.values.get(param.name)
         yield {
             "key": f"{spec.name}.{param.name}",
-            "value": value.text if value else None,
+            "value": _without_secrets(param.name, value.text) if value else None,
             "origin": value.origin if value else None,
+            "problem": None,
         }
     asked = asked_of(account, network, ui, deadline_of(network, time.monotonic()))
     places = credentials.places(spec, asked)
     for secret in spec.auth.secrets:
-        origin = places.get(secret.name)
-        yield {"key": f"{spec.name}.{secret.name}", "value": "***" if origin else None, "origin": origin}
+        place = places.get(secret.name)
+        yield {
+            "key": f"{spec.name}.{secret.name}",
+            "value": "***" if place and not place.problem else None,
+            "origin": place.origin if place else None,
+            "problem": place.problem if place else None,
+        }
+
+
+def _without_secrets(name: str, text: str) -> str:
+    """A value fit to be shown: an address may hold what does not belong into one."""
+    return safe_url(text) if name in config.ADDRESSES and any(mark in text for mark in "@?#") else text
 
 
 def _shown(value: Any) -> str:

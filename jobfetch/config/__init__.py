@@ -3,10 +3,11 @@
 from jobfetch.config.edit import init, put, remove
 from jobfetch.config.example import example
 from jobfetch.config.file import FILE_NAME, File, keys_of, read
-from jobfetch.config.settings import RUN, default_provider, found, levels, params_of, profile_named, resolve
+from jobfetch.config.settings import ADDRESSES, RUN, default_provider, found, levels, params_of, profile_named, resolve
 from jobfetch.places import Levels
 
 __all__ = [
+    "ADDRESSES",
     "FILE_NAME",
     "RUN",
     "File",

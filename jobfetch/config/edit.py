@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 
 from jobfetch import disk
 from jobfetch.config.example import example
-from jobfetch.config.file import FILE_NAME, File, read
+from jobfetch.config.file import FILE_NAME, TOP, File, read
 from jobfetch.config.params import RUN, params_of
-from jobfetch.config.settings import checked
+from jobfetch.config.settings import ADDRESSES, check_url, checked
 from jobfetch.errors import ConfigError, UsageError
-from jobfetch.places import Value, config_folder, writable
+from jobfetch.places import Value, config_folder, config_home
 from jobfetch.spec import Provider
 
 #: Seconds to wait for another command that is changing the same file.
@@ -22,10 +23,10 @@ LOCK_PATIENCE = 10.0
 
 def init(environ: Mapping[str, str], providers: Mapping[str, Provider]) -> tuple[Path, bool]:
     """Write the commented example; the path, and whether it was written (a file that is there is left as it is)."""
-    folder = disk.folder(writable(config_folder(environ), "JOBFETCH_CONFIG_DIR"), private=True)
+    folder = config_home(environ)
     path = folder / FILE_NAME
     with disk.locked(folder / f"{FILE_NAME}.lock", LOCK_PATIENCE):
-        if path.exists():
+        if os.path.lexists(path):
             return path, False
         with disk.replacing(path) as file:
             file.write(example(providers).encode())
@@ -36,6 +37,8 @@ def put(environ: Mapping[str, str], providers: Mapping[str, Provider], key: str,
     """Set a dotted key; a key that ends in `_command` takes every word, any other takes one."""
     if not key.endswith("_command") and len(words) != 1:
         raise UsageError(f"{key} takes one value, not {len(words)}", hint="put a value with blanks into quotes")
+    if any("\ud800" <= char <= "\udfff" for word in (key, *words) for char in word):
+        raise UsageError("what is to be set is not UTF-8", hint="write it in UTF-8")
     path, value = _names(key), words if key.endswith("_command") else words[0]
     _check_key(environ, providers, path, value)
     _check_value(providers, path, words[0])
@@ -76,8 +79,10 @@ def remove(environ: Mapping[str, str], providers: Mapping[str, Provider], key: s
 
     _changed(environ, change)
     if not there:
-        # what was never a key is a slip of the pen
-        _check_key(environ, providers, path, ["x"] if key.endswith("_command") else "x")
+        # what was never a key is a slip of the pen; a whole table may be named as well
+        is_table = (len(path) == 1 and path[0] not in TOP) or (path[1:2] == ["profiles"] and len(path) < 4)  # noqa: PLR2004 - a profile's key
+        nothing: Any = {} if is_table else ["x"] if key.endswith("_command") else "x"
+        _check_key(environ, providers, path, nothing)
     return there
 
 
@@ -85,7 +90,7 @@ def _changed(environ: Mapping[str, str], change: Callable[[Any, File], None]) ->
     """Read, change and replace the file, with nobody else in between."""
     import tomlkit  # noqa: PLC0415 - only a change needs it
 
-    folder = disk.folder(writable(config_folder(environ), "JOBFETCH_CONFIG_DIR"), private=True)
+    folder = config_home(environ)
     with disk.locked(folder / f"{FILE_NAME}.lock", LOCK_PATIENCE):
         before = read(environ)
         document = tomlkit.parse(before.source)
@@ -131,3 +136,5 @@ def _check_value(providers: Mapping[str, Provider], path: list[str], text: str) 
     for param in (*(params_of(providers[path[0]]) if path[0] in providers else ()), *RUN):
         if param.name == path[-1]:
             checked(param, Value(text, "the command line", 0))
+            if param.name in ADDRESSES:
+                check_url(param.name, Value(text, "the command line", 0))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jobfetch import disk
 from jobfetch.config.params import RUN, params_of, secret_keys
 from jobfetch.errors import ConfigError
 from jobfetch.places import config_folder
@@ -123,11 +124,11 @@ def read(environ: Mapping[str, str]) -> File:
     path = config_folder(environ) / FILE_NAME
     try:
         # as it stands: line ends are the user's own; a mark that some editors put in front is none of it
-        source = path.read_bytes().decode("utf-8-sig") if path.is_absolute() else ""
+        source = disk.text_of(path) if path.is_absolute() else ""
         return File(path=path, tables=tomllib.loads(source), source=source)
     except (FileNotFoundError, NotADirectoryError):
         return File(path=path, tables={})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of the parser, or of the encoding
         raise ConfigError(f"{path}: {error}", hint="mend that line") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", hint="check its owner and mode") from None

@@ -21,6 +21,8 @@ __all__ = ["RUN", "default_provider", "found", "levels", "params_of", "profile_n
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 #: The rank of what follows from other settings, behind every place that says something.
 _FOLLOWS = 99
+#: The settings that are addresses: credentials go there, and none belongs into them.
+ADDRESSES = ("base_url", "token_url")
 
 
 def default_provider(file: File, providers: Mapping[str, Provider]) -> str:
@@ -56,18 +58,18 @@ def profile_named(
 ) -> None:
     """Refuse a profile that nobody has: it would be another account in silence.
 
-    `--profile` must be one of the provider's, `JOBFETCH_PROFILE` one of anybody's; `stored` are the profiles that the
-    credential store knows, by provider.
+    `--profile` must be one of the provider's, `JOBFETCH_PROFILE` and `default_profile` one of anybody's; `stored` are
+    the profiles that the credential store knows, by provider.
     """
-    said = profile or environ.get("JOBFETCH_PROFILE")
+    usual = "JOBFETCH_PROFILE" if environ.get("JOBFETCH_PROFILE") else "default_profile"
+    said = profile or environ.get("JOBFETCH_PROFILE") or file.text("default_profile")
     asked = [provider] if profile else list(providers.values())
     known = {name for each in asked for name in (*file.table(each.name, "profiles"), *stored.get(each.name, ()))}
     if said and said not in known:
-        whose = provider.name if profile else "JOBFETCH_PROFILE: any provider"
+        whose = provider.name if profile else f"{usual}: any provider"
         raise ConfigError(
             f"{file.path}: {whose} has no profile {said!r} (there is: {', '.join(sorted(known)) or 'none'})",
-            hint=f"jobfetch config set {provider.name}.profiles.{said}.{params_of(provider)[-1].name} VALUE, "
-            f"or jobfetch auth login {provider.name} --profile {said}",
+            hint=f"jobfetch auth login {provider.name} --profile {said}",
         )
 
 
@@ -96,9 +98,9 @@ def resolve(
     if "base_url" not in values:
         name = provider.base_url_from or "base_url"
         raise ConfigError(f"{provider.name} needs base_url or {name}", hint=setting_hint(provider.name, name))
-    for name in ("base_url", "token_url"):
+    for name in ADDRESSES:
         if name in values:
-            _check_url(name, values[name])
+            check_url(name, values[name])
     return values
 
 
@@ -150,11 +152,14 @@ def _base_url(provider: Provider, values: Mapping[str, Value]) -> Value | None:
     nearer = {name: value.text for name, value in values.items() if not said or value.rank < said.rank}
     follows = provider.base_url(nearer)
     if follows and (not said or follows != provider.base_url({})):
-        return Value(follows, f"the default of {provider.name}", _FOLLOWS)
+        origin = values[provider.base_url_from or ""].origin if provider.base_url_from else ""
+        made = f"made from {provider.base_url_from} ({origin})" if origin else f"the default of {provider.name}"
+        return Value(follows, made, _FOLLOWS)
     return said
 
 
-def _check_url(name: str, value: Value) -> None:
+def check_url(name: str, value: Value) -> None:
+    """Refuse what is no address, or not one that a credential may be sent to."""
     where = f"{name} (from {value.origin})"
     parts = urlsplit(value.text if _is_address(value.text) else "")
     if parts.scheme not in {"http", "https"} or not parts.hostname:

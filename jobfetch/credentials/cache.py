@@ -113,17 +113,33 @@ class Cache:
     def forget(self, provider: str, profile: str | None = None) -> int:
         """Remove what is kept for a provider (for one of its profiles, where one is named); how many there were."""
         gone = 0
-        for path, entry in self.entries():
-            if entry.provider == provider and (profile is None or entry.profile == profile):
-                path.unlink(missing_ok=True)
+        for path in self._files():
+            entry = _parsed(path)
+            # what cannot be read is nobody's, and may hold anybody's token
+            if entry is None or (entry.provider == provider and (profile is None or entry.profile == profile)):
+                with disk.explained(path):
+                    path.unlink(missing_ok=True)
                 gone += 1
+        with contextlib.suppress(DiskError):  # no folder
+            if self._folder:
+                disk.sweep(self._folder)
         return gone
 
     def entries(self) -> Iterator[tuple[Path, Entry]]:
-        """Every entry with its file."""
-        for path in sorted(self._folder.glob("*.json")) if self._folder else ():
+        """Every entry that may be used, with its file."""
+        for path in self._files():
             if entry := _read(path):
                 yield path, entry
+
+    def _files(self) -> list[Path]:
+        try:
+            return (
+                sorted(Path(each) for each in os.scandir(self._folder) if each.name.endswith(".json"))
+                if self._folder
+                else []
+            )
+        except OSError:  # no folder, or none of ours
+            return []
 
     def _keep(self, key: Key, value: str, lifetime: float | None) -> tuple[str, float]:
         if lifetime is None:
@@ -158,14 +174,20 @@ class Cache:
 def _read(path: Path) -> Entry | None:
     """An entry; None where there is none that can be read, or where others could have read or written it."""
     try:
-        if disk.has_modes() and path.stat().st_mode & 0o077:
-            return None
-        told = json.loads(path.read_text(encoding="utf-8"))
+        return None if disk.has_modes() and path.stat().st_mode & 0o077 else _parsed(path)
+    except OSError:
+        return None
+
+
+def _parsed(path: Path) -> Entry | None:
+    """What a file holds, whoever may read it; None where that is no entry."""
+    try:
+        told = json.loads(disk.text_of(path))
         times = [float(told["obtained_at"]), float(told["expires_at"])]
         texts = [told["provider"], told["value"], told["proof"]]
         good = all(map(math.isfinite, times)) and all(isinstance(text, str) for text in texts)
         return Entry(**told) if good else None
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -10,6 +10,7 @@ the default profile, then the provider's own table:  as for the explicit profile
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -113,7 +114,8 @@ def _search(provider: Provider, asked: Asked, *, run: bool) -> _Search:
             told = {name: secret for name, secret in source.load().items() if secret}
         for name in [name for name in told if name not in values]:
             asked.learn(told[name])
-            values[name], owners[name] = Value(told[name], source.origin, rank), source
+            origin = source.origin if run or not source.main else f"{source.origin} (not run)"
+            values[name], owners[name] = Value(told[name], origin, rank), source
         if scheme := _whole(provider, values):
             return _Search(values, owners, scheme)
     return _Search(values, owners, None)
@@ -172,20 +174,25 @@ def held(provider: Provider, asked: Asked) -> Held:
     return Held(values=search.values, scheme=search.scheme, kept=kept)
 
 
-def places(provider: Provider, asked: Asked) -> dict[str, str]:
-    """Where each secret would come from, by name; no command is run and no keyring is asked.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a secret would come from, in words, and what is wrong with that place, if anything is."""
 
-    A place that cannot be opened says why, in place of its name.
-    """
-    told: dict[str, str] = {}
+    origin: str
+    problem: str | None = None
+
+
+def places(provider: Provider, asked: Asked) -> dict[str, Place]:
+    """Where each secret would come from, by name; no command is run and no keyring is asked."""
+    told: dict[str, Place] = {}
     for source in sources(provider, asked):
         try:
             names = [source.main] if source.main else list(source.names if source.slow else source.load())
-            origin = source.origin + (" (not asked)" if source.slow else "")
+            place = Place(source.origin + (" (not asked)" if source.slow else " (not run)" if source.main else ""))
         except JobfetchError as error:
-            names, origin = list(source.names), error.message
+            names, place = list(source.names), Place(source.origin, error.message)
         for name in names:
-            told.setdefault(name, origin)
+            told.setdefault(name, place)
     return told
 
 
@@ -206,7 +213,8 @@ def sources(provider: Provider, asked: Asked) -> Iterator[Source]:
     yield from _environment(provider, asked)
     if folder := asked.environ.get("CREDENTIALS_DIRECTORY"):
         place = Path(folder) / f"jobfetch-{provider.name}"
-        if place.is_file():
+        # a folder that may not be looked into has no file for us
+        if os.path.isfile(place):  # noqa: PTH113 - Path.is_file raises there
             yield _file(provider, asked, names[0], str(place), "$CREDENTIALS_DIRECTORY")
     for level in asked.levels.others:
         yield from _at(provider, asked, level)
@@ -261,10 +269,9 @@ def _file(provider: Provider, asked: Asked, name: str, path: str, origin: str) -
             text = within(asked.patience(), Path(path).expanduser().read_bytes)
         except TimeoutError:
             raise CredentialsError(f"{origin}: {path} gave nothing in time", hint="does anybody write to it?") from None
-        except OSError as error:
-            raise ConfigError(
-                f"{origin}: {path}: {error.strerror}", hint="check the path, its owner and mode"
-            ) from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "no path can be like this"
+            raise ConfigError(f"{origin}: {path}: {reason}", hint="check the path, its owner and mode") from None
         except RuntimeError:  # a ~ and no home
             raise ConfigError(f"{origin}: {path}: there is no home", hint="write the whole path") from None
         return given(provider, text, name, f"{origin}: {path}")

@@ -14,12 +14,13 @@ import re
 import stat
 import tomllib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jobfetch import disk
 from jobfetch.errors import ConfigError
-from jobfetch.places import config_folder, writable
+from jobfetch.places import config_folder, config_home
 from jobfetch.spec import Provider
 
 FILE_NAME = "credentials.toml"
@@ -43,18 +44,15 @@ def read(environ: Mapping[str, str], providers: Mapping[str, Provider]) -> dict[
     """
     path = path_of(environ)
     try:
-        with path.open("rb") as file:
-            refuse_open_to_others(path, os.fstat(file.fileno()))
-            text = file.read().decode()
-        tables = tomllib.loads(text)
+        tables = tomllib.loads(disk.text_of(path, partial(refuse_open_to_others, path)))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except tomllib.TOMLDecodeError as error:
+    except UnicodeDecodeError:
+        raise _wrong(path, "is not UTF-8", "write it anew with jobfetch auth login") from None
+    except (ValueError, RecursionError) as error:
         # the parser's own words may quote what stands there
         line = re.search(r"line (\d+)", str(error))
         raise _wrong(path, f"is no TOML{f' (line {line[1]})' if line else ''}", "mend that line") from None
-    except UnicodeDecodeError:
-        raise _wrong(path, "is not UTF-8", "write it anew with jobfetch auth login") from None
     except OSError as error:
         raise _wrong(path, f"cannot be read: {error.strerror}", _owner_hint(path)) from None
     return {name: _accounts(path, providers, name, table) for name, table in tables.items()}
@@ -70,7 +68,7 @@ def refuse_open_to_others(path: Path, found: os.stat_result) -> None:
 def remember(
     environ: Mapping[str, str], providers: Mapping[str, Provider], provider: str, profile: str | None, secrets: Secrets
 ) -> Path:
-    """Keep the secrets of one account, in place of all that it had."""
+    """Keep the secrets of one account, in place of all that it had; none at all says that a keyring has them."""
 
     def change(accounts: dict[str | None, Secrets]) -> None:
         accounts[profile] = secrets
@@ -85,11 +83,10 @@ def forget(
     gone: list[str | None] = []
 
     def change(accounts: dict[str | None, Secrets]) -> None:
-        for name in [name for name in accounts if profile in {None, name} and accounts[name]]:
-            del accounts[name]
-            gone.append(name)
+        named = [name for name in accounts if profile in {None, name}]
+        gone.extend(name for name in named if accounts.pop(name))
 
-    if path_of(environ).exists():
+    if os.path.lexists(path_of(environ)):
         _change(environ, providers, provider, change)
     return gone
 
@@ -103,14 +100,14 @@ def _change(
     """Read, change and replace the file, with nobody else in between."""
     import tomli_w  # noqa: PLC0415 - only a change needs it
 
-    folder = disk.folder(writable(config_folder(environ), "JOBFETCH_CONFIG_DIR"), private=True)
+    folder = config_home(environ)
     _refuse_foreign_writers(folder)
     path = folder / FILE_NAME
     with disk.locked(folder / f"{FILE_NAME}.lock", LOCK_PATIENCE):
         stored = read(environ, providers)
         accounts = stored.setdefault(provider, {})
         change(accounts)
-        tables = {name: _table(each) for name, each in stored.items() if any(each.values())}
+        tables = {name: _table(each) for name, each in stored.items() if each.get(None) or set(each) - {None}}
         with disk.replacing(path, private=True) as file:
             file.write(tomli_w.dumps(tables).encode())
     return path
@@ -118,7 +115,7 @@ def _change(
 
 def _table(accounts: Mapping[str | None, Secrets]) -> dict[str, Any]:
     own: dict[str, Any] = dict(accounts.get(None, {}))
-    profiles = {name: secrets for name, secrets in accounts.items() if name and secrets}
+    profiles = {name: secrets for name, secrets in accounts.items() if name}
     return {**own, **({"profiles": profiles} if profiles else {})}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobfetch.providers import PROVIDERS
-from jobfetch.sandbox import SECRETS, Sandbox
+from jobfetch.sandbox import READY_TOKEN, SECRETS, Sandbox
 
 from .accounts import JOBS, options, piped, secrets_of, settings_of
 from .leaks import files, leaks
@@ -172,7 +172,23 @@ def test_a_variable_that_comes_before_what_is_kept_is_told(bare: Program, sandbo
     given = piped(secrets_of("playment", sandbox.environment()))
     run = bare("auth", "login", "playment", "--secret-stdin", *settings, stdin=given, PLAYMENT_API_KEY="another")
     assert run.code == 0
-    assert "PLAYMENT_API_KEY is set in this environment, and comes before" in run.said
+    assert "PLAYMENT_API_KEY comes before what was kept" in run.said
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        '[playment]\napi_key_file = "{}/key"\n',
+        '[playment]\napi_key_command = ["echo", "another"]\n',
+        'default_profile = "work"\n[playment.profiles.work]\napi_key_file = "{}/key"\n',
+    ],
+)
+def test_whatever_comes_before_what_is_kept_is_told(bare: Program, log_in: LogIn, tmp_path: Path, toml: str) -> None:
+    (tmp_path / "key").write_text("another")
+    bare.configure(toml.format(tmp_path))
+    run = log_in("playment")
+    assert run.code == 0, run.said
+    assert "comes before what was kept" in run.said
 
 
 @pytest.mark.parametrize("profile", ["wrok", "theirs"])
@@ -257,6 +273,38 @@ def test_what_is_not_ours_to_forget_is_named(bare: Program) -> None:
     run = bare("auth", "logout", "playment", PLAYMENT_API_KEY="k")
     assert run.code == 0
     assert "still there, and not for jobfetch to forget: PLAYMENT_API_KEY" in run.said
+
+
+def test_a_profile_that_some_provider_has_is_shown_for_it_alone(bare: Program, log_in: LogIn) -> None:
+    log_in("playment", "--profile", "work")
+    shown = bare("config", "show", "--profile", "work", "--json")
+    assert {row["key"].partition(".")[0] for row in shown.verdict["data"]} == {"playment"}
+    told = bare("auth", "status", "--profile", "work", "--json")
+    assert [(each["provider"], each["present"]) for each in told.verdict["data"]] == [("playment", True)]
+    assert bare("auth", "status", "--profile", "nobodys").code == 3
+
+
+def test_an_address_with_a_secret_in_it_is_not_shown(bare: Program) -> None:
+    for line in (("config", "show", "playment"), ("config", "show", "playment", "--json")):
+        run = bare(*line, JOBFETCH_PLAYMENT_BASE_URL="https://me:hunter2@h.example.com/?token=hunter2")
+        assert "hunter2" not in run.out.decode() + run.said
+        assert b"h.example.com" in run.out
+
+
+def test_a_plain_secret_is_the_password_of_a_user_who_is_known(bare: Program, sandbox: Sandbox) -> None:
+    environment = sandbox.environment()
+    secrets = secrets_of("expertai", environment)
+    line = ("auth", "login", "expertai", "--secret-stdin", *options(settings_of("expertai", environment)))
+    run = bare(*line, stdin=secrets["password"].encode(), EAI_USERNAME=secrets["username"])
+    assert run.code == 0, run.said
+    assert "password kept" in run.said
+
+
+def test_in_a_terminal_a_whole_address_will_do_for_a_cluster(bare: Program, sandbox: Sandbox) -> None:
+    answers = [("project", "sandbox"), ("cluster", sandbox.url), ("client_id", ""), ("token", READY_TOKEN)]
+    code, shown = bare.typed("auth", "login", "cognite", answers=answers)
+    assert code == 0, shown
+    assert bare("get", "cognite", "200").code == 0
 
 
 # --- a place that gives none ---

@@ -156,6 +156,14 @@ def test_a_proxy_and_a_netrc_that_are_in_the_way_are_told(bare: Program) -> None
     assert "hunter2" not in run.out.decode() + run.said
 
 
+@pytest.mark.parametrize("address", ["/wrong", "/beta"])
+def test_what_has_not_been_tried_is_not_said_to_be_good(bare: Program, sandbox: Sandbox, address: str) -> None:
+    env: dict[str, Any] = {"JOBFETCH_EXPERTAI_TOKEN": "bogusbogus", "JOBFETCH_EXPERTAI_BASE_URL": sandbox.url + address}
+    run = bare("doctor", "expertai", "--json", **env)
+    assert "takes the credential" not in run.out.decode()
+    assert run.code == (4 if address == "/beta" else 0)
+
+
 def test_a_token_that_has_expired_is_found_without_asking(bare: Program) -> None:
     # a JWT with "exp": 1
     env: dict[str, Any] = {"CDF_TOKEN": "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.c2ln", "CDF_CLUSTER": "c", "CDF_PROJECT": "p"}

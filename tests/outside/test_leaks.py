@@ -26,6 +26,18 @@ with urllib.request.urlopen(urllib.request.Request(url, headers={"x-api-key": ke
 """
 
 
+@pytest.fixture
+def jobfetch(here: Program) -> Program:
+    """The program in this process, where nothing speaks against it."""
+    return here
+
+
+@pytest.fixture
+def bare(home: Path) -> Program:
+    """The program without a single setting, in this process where nothing speaks against it."""
+    return Here(home, {})
+
+
 # --- the check itself ---
 
 

@@ -15,6 +15,12 @@ from .program import Program, tree
 WAIT = ("--wait", "--interval", "0.1", "--retries", "0")
 
 
+@pytest.fixture
+def jobfetch(here: Program) -> Program:
+    """The program in this process, where nothing speaks against it."""
+    return here
+
+
 def test_records_come_as_each_job_ends(jobfetch: Program) -> None:
     with jobfetch.start("get", "playment", "never", "done", *WAIT) as process:
         assert process.stdout

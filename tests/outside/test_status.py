@@ -9,6 +9,12 @@ from jobfetch.sandbox import Sandbox
 from .program import Program
 
 
+@pytest.fixture
+def jobfetch(here: Program) -> Program:
+    """The program in this process, where nothing speaks against it."""
+    return here
+
+
 @pytest.mark.parametrize(
     ("provider", "jobs", "code"),
     [

@@ -14,6 +14,12 @@ InTime = Callable[[Run, float], bool]
 WAIT = ("--wait", "--interval", "0.1", "--retries", "1")
 
 
+@pytest.fixture
+def jobfetch(here: Program) -> Program:
+    """The program in this process, where nothing speaks against it."""
+    return here
+
+
 def _tokens(sandbox: Sandbox) -> list[Asked]:
     return [one for one in sandbox.asked() if one.path.startswith("/oauth2/")]
 

@@ -167,6 +167,15 @@ def test_one_who_hangs_does_not_hold_up_the_others_for_ever(cache: Cache, tmp_pa
         assert impatient.get(KEY, giving("T1"))[0] == "T1"
 
 
+def test_what_nobody_may_use_any_more_is_forgotten_as_well(cache: Cache) -> None:
+    cache.get(KEY, giving("T1"))
+    [path] = files(cache)
+    path.chmod(0o644)
+    (path.parent / "torn.json").write_text("{")
+    assert cache.forget("acme") == 2
+    assert list(path.parent.iterdir()) == []
+
+
 def test_what_is_forgotten_is_gone_for_one_profile_or_for_all(cache: Cache) -> None:
     work = replace(KEY, profile="work")
     for key in (KEY, work, replace(KEY, provider="other")):

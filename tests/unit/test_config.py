@@ -1,5 +1,6 @@
 """Settings: where they come from, which place wins, and what is refused."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,6 +126,12 @@ def test_a_profile_that_only_has_secrets_is_one_too(named: Callable[..., None]) 
     named("", profile="kept", stored={"cognite": ["kept"]})
 
 
+def test_a_default_profile_must_be_somebodys(named: Callable[..., None]) -> None:
+    named("default_profile = 'theirs'\n[playment.profiles.theirs]\nproject = 'p'\n")
+    with pytest.raises(ConfigError, match="default_profile: any provider has no profile 'wrok'"):
+        named(EVERYWHERE.replace('"usual"', '"wrok"'))
+
+
 def test_a_profile_of_the_environment_must_be_somebodys(named: Callable[..., None]) -> None:
     named("[playment.profiles.theirs]\nproject = 'p'\n", env={"JOBFETCH_PROFILE": "theirs"})
     with pytest.raises(ConfigError, match="JOBFETCH_PROFILE: any provider has no profile 'nobodys'"):
@@ -231,7 +238,7 @@ def test_every_value_knows_where_it_comes_from(written: Callable[[str], Path]) -
         "project": f"profile work in {file}",
         "client_id": "JOBFETCH_COGNITE_CLIENT_ID",
         "cluster": "CDF_CLUSTER",
-        "base_url": "the default of cognite",
+        "base_url": "made from cluster (CDF_CLUSTER)",
         "kind": "default",
     }
 
@@ -389,6 +396,18 @@ def test_bad_toml_names_the_file_and_the_line(written: Callable[[str], Path]) ->
     with pytest.raises(ConfigError, match=r"config\.toml: .*line 2") as caught:
         config.read({"JOBFETCH_CONFIG_DIR": str(folder)})
     assert str(folder) in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 5000, "[defaults]\nworkers = " + "9" * 5000 + "\n"])
+def test_a_file_that_no_parser_takes_is_named(written: Callable[[str], Path], text: str) -> None:
+    with pytest.raises(ConfigError, match=r"config\.toml"):
+        config.read({"JOBFETCH_CONFIG_DIR": str(written(text))})
+
+
+def test_a_pipe_in_place_of_the_file_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.toml")
+    with pytest.raises(ConfigError, match="it is no file"):
+        config.read({"JOBFETCH_CONFIG_DIR": str(tmp_path)})
 
 
 def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:

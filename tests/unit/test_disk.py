@@ -7,7 +7,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -427,6 +427,15 @@ def test_a_lock_in_a_folder_that_is_not_there_is_a_matter_of_the_disk(tmp_path: 
         pass
 
 
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_a_lock_never_writes_into_what_has_another_name(tmp_path: Path, link: Callable[[Path, Path], None]) -> None:
+    (tmp_path / "precious").write_text("precious")
+    link(tmp_path / "lock", tmp_path / "precious")
+    with pytest.raises(DiskError), locked(tmp_path / "lock", 0.0):
+        pass
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
 def test_a_private_file_is_never_open_to_others(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_bytes(b"old")
@@ -439,4 +448,9 @@ def test_a_private_file_is_never_open_to_others(tmp_path: Path) -> None:
 
 
 def test_a_private_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
-    assert folder(tmp_path / "a" / "b", private=True).stat().st_mode & 0o777 == 0o700
+    before = os.umask(0)
+    try:
+        inner = folder(tmp_path / "a" / "b", private=True)
+    finally:
+        os.umask(before)
+    assert {each.stat().st_mode & 0o777 for each in (inner, inner.parent)} == {0o700}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from jobfetch.credentials import Asked, Cache, Credential, find, held, places, vault
+from jobfetch.credentials.sources import Place
 from jobfetch.errors import ConfigError, CredentialsError
 from jobfetch.places import Level, Levels
 from jobfetch.providers import cognite, expertai, playment
@@ -156,8 +157,19 @@ def test_every_secret_that_is_found_is_learned_so_that_it_is_never_shown(ask: Ca
 
 def test_the_places_are_told_without_what_they_hold(ask: Callable[..., Asked]) -> None:
     asked = ask(own={"api_key_command": printing("hunter2")}, env={"PLAYMENT_API_KEY": "hunter2"})
-    assert places(playment.PROVIDER, asked) == {"api_key": "PLAYMENT_API_KEY"}
-    assert places(cognite.PROVIDER, ask(own={"token_command": ["x"]})) == {"token": "token_command of [acme]"}
+    assert places(playment.PROVIDER, asked) == {"api_key": Place("PLAYMENT_API_KEY")}
+    told = places(cognite.PROVIDER, ask(own={"token_command": ["x"]}))
+    assert told == {"token": Place("token_command of [acme] (not run)")}
+
+
+def test_a_place_that_cannot_be_opened_says_why(ask: Callable[..., Asked]) -> None:
+    told = places(playment.PROVIDER, ask(own={"api_key_file": "/nowhere/key"}))
+    assert "No such file" in (told["api_key"].problem or "")
+
+
+def test_what_no_path_can_be_like_is_a_matter_of_configuration(ask: Callable[..., Asked]) -> None:
+    with pytest.raises(ConfigError, match="no path can be like this"):
+        find(playment.PROVIDER, ask(own={"api_key_file": "a\0b"}))
 
 
 # --- files ---
@@ -306,6 +318,21 @@ def test_a_command_that_hangs_is_ended_with_all_that_it_started(ask: Callable[..
             playment.PROVIDER,
             ask(own={"api_key_command": [sys.executable, "-c", program]}, patience=lambda: 0.3),
         )
+
+
+def test_a_command_that_leaves_something_behind_has_given_its_secret_all_the_same(ask: Callable[..., Asked]) -> None:
+    words = ["sh", "-c", "sleep 600 & echo key"]
+    assert key_of(find(playment.PROVIDER, ask(own={"api_key_command": words}))) == "key"
+
+
+@pytest.mark.parametrize("ending", ["exit 3", "sleep 600"], ids=["failed", "took over"])
+def test_the_last_words_of_a_command_that_gives_nothing_are_in_the_error(
+    ask: Callable[..., Asked], ending: str
+) -> None:
+    words = ["sh", "-c", f"echo please touch the key >&2; {ending}"]
+    patience = 0.5 if "sleep" in ending else 30.0
+    with pytest.raises(CredentialsError, match="please touch the key"):
+        find(playment.PROVIDER, ask(own={"api_key_command": words}, patience=lambda: patience))
 
 
 def test_its_errors_are_told_after_its_output_is_known_as_a_secret(ask: Callable[..., Asked]) -> None:

@@ -107,6 +107,20 @@ def test_a_file_that_is_wrong_is_refused_by_key_and_no_value_is_shown(
     assert "hunter2" not in f"{caught.value.message} {caught.value.hint}"
 
 
+@pytest.mark.parametrize("text", ["x = " + "[" * 5000, "[playment]\napi_key = " + "9" * 5000 + "\n"])
+def test_a_file_that_no_parser_takes_is_refused(environ: Environ, written: Callable[..., Path], text: str) -> None:
+    written("credentials.toml", text)
+    with pytest.raises(ConfigError, match="is no TOML"):
+        store.read(environ, PROVIDERS)
+
+
+def test_an_account_without_a_secret_says_that_a_keyring_has_it(environ: Environ) -> None:
+    store.remember(environ, PROVIDERS, "playment", "work", {})
+    assert store.read(environ, PROVIDERS)["playment"]["work"] == {}
+    assert store.forget(environ, PROVIDERS, "playment", None) == []
+    assert store.read(environ, PROVIDERS) == {}
+
+
 def test_a_folder_in_place_of_the_file_is_named(environ: Environ) -> None:
     (Path(environ["JOBFETCH_CONFIG_DIR"]) / "credentials.toml").mkdir(parents=True, mode=0o700)
     with pytest.raises(ConfigError, match="cannot be read"):
@@ -192,6 +206,11 @@ def test_a_key_that_nobody_reads_can_be_taken_out(environ: Environ, written: Cal
     assert config.remove(environ, PROVIDERS, "cognite.projct") is True
 
 
+@pytest.mark.parametrize("key", ["playment", "playment.profiles", "playment.profiles.work", "defaults"])
+def test_taking_out_a_table_that_is_not_there_is_no_error(environ: Environ, key: str) -> None:
+    assert config.remove(environ, PROVIDERS, key) is False
+
+
 def test_taking_out_what_is_not_there_changes_nothing(environ: Environ, written: Callable[..., Path]) -> None:
     path = written("config.toml", COMMENTED)
     assert config.remove(environ, PROVIDERS, "cognite.cluster") is False
@@ -209,6 +228,8 @@ def test_taking_out_what_is_not_there_changes_nothing(environ: Environ, written:
         ("cognite.kind", ["video"], "kind"),
         ("credential_store", ["vault"], "must be one of file, keyring"),
         ("default_provider", ["nobody"], "must be one of"),
+        ("playment.base_url", ["http://me:hunter2@127.0.0.1/x"], "user, password or query"),
+        ("playment.base_url", ["junk"], "no http"),
         ("cognite", ["x"], "must be a table"),
         ("cognite.profiles.work", ["x"], "must be a table"),
     ],
@@ -223,7 +244,10 @@ def test_a_change_that_would_make_the_file_wrong_is_none(
     assert "hunter2" not in f"{caught.value.message} {caught.value.hint}"
 
 
-@pytest.mark.parametrize(("key", "words"), [("cognite.", ["x"]), ("", ["x"]), ("cognite.project", ["two", "words"])])
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("cognite.", ["x"]), ("cognite.project", ["\udcff"]), ("", ["x"]), ("cognite.project", ["two", "words"])],
+)
 def test_what_is_no_key_or_no_value_is_a_matter_of_usage(environ: Environ, key: str, words: list[str]) -> None:
     with pytest.raises(UsageError):
         config.put(environ, PROVIDERS, key, words)
