@@ -106,6 +106,10 @@ def account_of(
     `new_profile` lets a profile be named that nobody has yet; without `whole`, settings may be missing or wrong.
     """
     refuse_empty(network)
+    for option, given in network.options.items():
+        if option.endswith("_file") and given == "":
+            # nothing in place of a secret must not mean another account's
+            raise UsageError(f"--{option.replace('_', '-')} is empty", hint="is a shell variable not set?")
     provider = PROVIDERS[name]
     report.provider = name
     file = settings_file()
@@ -166,7 +170,6 @@ class Line:
     address: Address
     send: Sender
     signer: credentials.Signer
-    deadline: Deadline
     #: whether the credential is for a token, which is renewed
     renews: bool
 
@@ -221,7 +224,6 @@ def opened(
             address=address,
             send=partial(transport.send, signer=signer),
             signer=signer,
-            deadline=deadline,
             renews=not credentials.is_ready(credential.scheme),
         )
     finally:

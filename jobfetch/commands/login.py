@@ -162,8 +162,14 @@ def _tried(ui: Ui, account: Account, network: Network, deadline: Deadline, secre
 
 
 def _keep(account: Account, profile: str | None, secrets: credentials.Secrets, typed: Mapping[str, str]) -> str:
-    """Keep secrets and settings of one account; where the secrets are now, in words."""
+    """Keep settings and secrets of one account; where the secrets are now, in words.
+
+    The settings come first: a secret that is kept without them would be sent to another address.
+    """
     name = account.provider.name
+    table = f"{name}.profiles.{profile}" if profile else name
+    for key in sorted(typed):
+        config.put(os.environ, PROVIDERS, f"{table}.{key}", [typed[key]])
     if account.file.text("credential_store") == "keyring":
         for secret in account.provider.auth.secrets:
             if secret.name in secrets:
@@ -173,23 +179,16 @@ def _keep(account: Account, profile: str | None, secrets: credentials.Secrets, t
         if profile:
             # which profiles a keyring knows cannot be asked
             credentials.store.remember(os.environ, PROVIDERS, name, profile, {})
-        where = "the keyring"
-    else:
-        where = str(credentials.store.remember(os.environ, PROVIDERS, name, profile, secrets))
-    table = f"{name}.profiles.{profile}" if profile else name
-    for key, value in typed.items():
-        config.put(os.environ, PROVIDERS, f"{table}.{key}", [value])
-    return where
+        return "the keyring"
+    return str(credentials.store.remember(os.environ, PROVIDERS, name, profile, secrets))
 
 
 def _tell_what_comes_before(ui: Ui, spec: Provider, network: Network, where: str) -> None:
     """Warn where the next command would use another place's secret than the one that was just kept."""
+    bare = replace(network, options={}, secret_stdin=False)
     try:
-        account = account_of(spec.name, Report(), replace(network, options={}, secret_stdin=False), whole=False)
-        asked = asked_of(
-            account, replace(network, options={}, secret_stdin=False), ui, deadline_of(network, time.monotonic())
-        )
-        held = credentials.held(spec, asked)
+        account = account_of(spec.name, Report(), bare, whole=False)
+        held = credentials.held(spec, asked_of(account, bare, ui, deadline_of(bare, time.monotonic())))
     except JobfetchError as error:
         ui.warn(f"the next command will not get as far as this secret: {error.message}")
         return

@@ -69,7 +69,9 @@ def profile_named(
         whose = provider.name if profile else f"{usual}: any provider"
         raise ConfigError(
             f"{file.path}: {whose} has no profile {said!r} (there is: {', '.join(sorted(known)) or 'none'})",
-            hint=f"jobfetch auth login {provider.name} --profile {said}",
+            hint="jobfetch config set default_profile NAME"
+            if not profile and usual == "default_profile"
+            else f"jobfetch auth login {provider.name} --profile {said}",
         )
 
 

@@ -24,7 +24,7 @@ class StaticKey:
     """A key or ready token in one header; renewed only where the place it came from may give another."""
 
     def __init__(
-        self, header: str, value: str, home: tuple[str, str, int], again: Callable[[], str] | None = None
+        self, header: str, value: str, home: tuple[str, str, int], again: Callable[[str], str] | None = None
     ) -> None:
         self._header = header
         self._value = value
@@ -37,11 +37,10 @@ class StaticKey:
         return {self._header: self._value} if origin(url) == self._home else {}
 
     def renew(self, used: Mapping[str, str]) -> bool:
-        """Whether there is another key than the refused one now; each key is asked for once."""
+        """Whether there is another key than the refused one now; a wait may be longer than the life of several keys."""
         with self._lock:
             if self._again and used.get(self._header) == self._value:
-                again, self._again = self._again, None
-                self._value = again()
+                self._value = self._again(self._value)
             return used.get(self._header) != self._value
 
 
@@ -120,7 +119,7 @@ def signer(
         if any("\ud800" <= char <= "\udfff" for char in value.text):
             raise ConfigError(f"the {name} of {provider.name} is not UTF-8", hint="check how it was written")
     if isinstance(scheme, HeaderKey):
-        again = _another(provider, scheme, credential, learn) if credential.again else None
+        again = partial(_another, provider, scheme, credential.again, learn) if credential.again else None
         return StaticKey(scheme.header, _header_value(provider, scheme, credential.secret), home, again)
     key = token_key(provider, params, scheme, credential.values, profile)
     if isinstance(scheme, Login):
@@ -176,17 +175,14 @@ def expires(
 
 
 def _another(
-    provider: Provider, scheme: HeaderKey, credential: Credential, learn: Callable[[str], None]
-) -> Callable[[], str]:
-    """Opens the place of a refused key anew; the key that stands there now, as a header's value."""
-
-    def ask() -> str:
-        secrets: Secrets = credential.again(credential.secret) if credential.again else {}
-        secret = secrets.get(scheme.secret, credential.secret)
-        learn(secret)
-        return _header_value(provider, scheme, secret)
-
-    return ask
+    provider: Provider, scheme: HeaderKey, again: Callable[[str], Secrets], learn: Callable[[str], None], refused: str
+) -> str:
+    """Open the place of a refused key anew; the key that stands there now, as a header's value."""
+    secret = again(refused.removeprefix(scheme.prefix)).get(scheme.secret)
+    if not secret:
+        return refused
+    learn(secret)
+    return _header_value(provider, scheme, secret)
 
 
 def _header_value(provider: Provider, scheme: HeaderKey, secret: str) -> str:

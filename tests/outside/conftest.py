@@ -37,15 +37,21 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def bare(home: Path) -> Program:
-    """The program without a single setting."""
-    return Program(home, {})
+def program_of(request: pytest.FixtureRequest) -> type[Program]:
+    """How the program is run: as a process of its own, or in this one where a module is marked `here`."""
+    return Here if request.node.get_closest_marker("here") else Program
 
 
 @pytest.fixture
-def jobfetch(home: Path, sandbox: Sandbox) -> Program:
+def bare(home: Path, program_of: type[Program]) -> Program:
+    """The program without a single setting."""
+    return program_of(home, {})
+
+
+@pytest.fixture
+def jobfetch(home: Path, sandbox: Sandbox, program_of: type[Program]) -> Program:
     """The program with the settings that lead it to the sandbox."""
-    return Program(home, sandbox.environment())
+    return program_of(home, sandbox.environment())
 
 
 @pytest.fixture

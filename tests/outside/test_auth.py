@@ -13,19 +13,16 @@ from jobfetch.sandbox import READY_TOKEN, SECRETS, Sandbox
 
 from .accounts import JOBS, options, piped, secrets_of, settings_of
 from .leaks import files, leaks
-from .program import Here, Program, Run, tree
+from .program import Program, Run, tree
 from .raw import RawServer, reply, saying
+
+# within this process, where nothing speaks against it
+pytestmark = pytest.mark.here
 
 Serve = Callable[..., RawServer]
 LogIn = Callable[..., Run]
 
 EVERY = pytest.mark.parametrize("provider", PROVIDERS)
-
-
-@pytest.fixture
-def bare(home: Path) -> Program:
-    """The program without a single setting, in this process where nothing speaks against it."""
-    return Here(home, {})
 
 
 @pytest.fixture
@@ -305,6 +302,13 @@ def test_in_a_terminal_a_whole_address_will_do_for_a_cluster(bare: Program, sand
     code, shown = bare.typed("auth", "login", "cognite", answers=answers)
     assert code == 0, shown
     assert bare("get", "cognite", "200").code == 0
+
+
+def test_an_option_with_no_file_in_it_is_never_another_account(bare: Program, log_in: LogIn) -> None:
+    log_in("playment")
+    run = bare("get", "playment", "done", "--api-key-file", "")
+    assert run.code == 2
+    assert "--api-key-file is empty" in run.said
 
 
 # --- a place that gives none ---

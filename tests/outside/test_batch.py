@@ -15,13 +15,10 @@ from jobfetch.sandbox import BATCHES, Sandbox
 from .program import VERDICT, Here, Program, tree, until
 from .raw import RawServer, reply, saying
 
+# within this process, where nothing speaks against it
+pytestmark = pytest.mark.here
+
 ONE = ("batch", "download", "playment", "--batch")
-
-
-@pytest.fixture
-def jobfetch(here: Program) -> Program:
-    """In this process, unless a test starts a process or wants to limit one."""
-    return here
 
 
 @pytest.fixture(autouse=True)

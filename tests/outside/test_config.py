@@ -2,29 +2,19 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from jobfetch.sandbox import SECRETS, Sandbox
 
 from .leaks import leaks
-from .program import Here, Program
+from .program import Program
 from .raw import RawServer, reply, saying
 
+# within this process, where nothing speaks against it
+pytestmark = pytest.mark.here
+
 Serve = Callable[..., RawServer]
-
-
-@pytest.fixture
-def jobfetch(here: Program) -> Program:
-    """The program in this process, where nothing speaks against it."""
-    return here
-
-
-@pytest.fixture
-def bare(home: Path) -> Program:
-    """The program without a single setting, in this process where nothing speaks against it."""
-    return Here(home, {})
 
 
 def _file(sandbox: Sandbox) -> str:

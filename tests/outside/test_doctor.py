@@ -12,8 +12,11 @@ from jobfetch.providers import PROVIDERS
 from jobfetch.sandbox import SECRETS, Sandbox
 
 from .leaks import leaks
-from .program import MORTAL, Here, Program, Run
+from .program import MORTAL, Program, Run
 from .raw import RawServer, reply, saying
+
+# within this process, where nothing speaks against it
+pytestmark = pytest.mark.here
 
 Serve = Callable[..., RawServer]
 
@@ -25,12 +28,6 @@ def found(run: Run) -> list[dict[str, Any]]:
 
 def of_level(run: Run, level: str) -> list[str]:
     return [f"{each['about']}: {each['what']} -> {each['fix']}" for each in found(run) if each["level"] == level]
-
-
-@pytest.fixture
-def bare(home: Path) -> Program:
-    """The program without a single setting, in this process where nothing speaks against it."""
-    return Here(home, {})
 
 
 @pytest.fixture

@@ -16,6 +16,9 @@ from .leaks import files, heard, leaks, signed_links, spellings
 from .program import Here, Program, Run, until
 from .raw import Peer, RawServer, Talk, reply
 
+# within this process, where nothing speaks against it
+pytestmark = pytest.mark.here
+
 AWKWARD = ('quo"ted\\secret%25', "it's-a-secret+plus&more=x", "plain-secret", "{braces}$dollar`tick", "a/b?c#d=")
 
 VENDORS_SCRIPT = """
@@ -24,18 +27,6 @@ url, key = sys.argv[1], os.environ["KEY"]
 with urllib.request.urlopen(urllib.request.Request(url, headers={"x-api-key": key})) as reply:
     print(reply.read())
 """
-
-
-@pytest.fixture
-def jobfetch(here: Program) -> Program:
-    """The program in this process, where nothing speaks against it."""
-    return here
-
-
-@pytest.fixture
-def bare(home: Path) -> Program:
-    """The program without a single setting, in this process where nothing speaks against it."""
-    return Here(home, {})
 
 
 # --- the check itself ---

@@ -12,13 +12,10 @@ from jobfetch.sandbox import BATCHES, Sandbox
 
 from .program import Program, tree
 
+# within this process, where nothing speaks against it
+pytestmark = pytest.mark.here
+
 WAIT = ("--wait", "--interval", "0.1", "--retries", "0")
-
-
-@pytest.fixture
-def jobfetch(here: Program) -> Program:
-    """The program in this process, where nothing speaks against it."""
-    return here
 
 
 def test_records_come_as_each_job_ends(jobfetch: Program) -> None:

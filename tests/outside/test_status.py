@@ -8,11 +8,8 @@ from jobfetch.sandbox import Sandbox
 
 from .program import Program
 
-
-@pytest.fixture
-def jobfetch(here: Program) -> Program:
-    """The program in this process, where nothing speaks against it."""
-    return here
+# within this process, where nothing speaks against it
+pytestmark = pytest.mark.here
 
 
 @pytest.mark.parametrize(

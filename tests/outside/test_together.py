@@ -3,7 +3,7 @@
 import json
 import random
 import subprocess
-import time
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,10 +14,13 @@ import pytest
 from jobfetch.sandbox import Sandbox
 
 from .accounts import JOBS, options, piped, secrets_of, settings_of
-from .program import Program, tree
+from .killing import STEPS as EVERY_STEP
+from .program import Program, tree, until
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
+#: The steps of a file on its way; the others are a manifest's.
+STEPS = [step for step in EVERY_STEP if "manifest" not in step]
 #: Cron starts this many at the same minute.
 MANY = 50
 
@@ -29,6 +32,21 @@ def start(jobfetch: Program) -> Iterator[Start]:
         yield lambda *line, **more: stack.enter_context(
             jobfetch.start(*line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **more)
         )
+
+
+Killed = Callable[..., None]
+
+
+@pytest.fixture
+def killed(jobfetch: Program) -> Killed:
+    """Run a line and kill it the so manieth time that it comes to a step: `killed(step, 1, "config", ...)`."""
+    killing = Path(__file__).with_name("killing.py")
+
+    def run(step: str, number: int, *line: str, stdin: bytes = b"") -> None:
+        done = jobfetch(*line, prefix=(sys.executable, killing, step, str(number)), stdin=stdin)
+        assert done.code == -9, done.said
+
+    return run
 
 
 def tokens(program: Program) -> list[Path]:
@@ -81,23 +99,27 @@ def test_another_secret_does_not_use_the_token_of_the_old_one(jobfetch: Program)
     assert jobfetch("get", "cognite", "200", JOBFETCH_COGNITE_CLIENT_SECRET="changed").code == 4
 
 
-def test_whoever_is_killed_leaves_valid_files_and_stops_nobody(
-    jobfetch: Program, sandbox: Sandbox, start: Start
+@pytest.mark.parametrize("moment", random.Random(7).sample(range(1, 12), 3))
+def test_whoever_is_killed_stops_nobody(jobfetch: Program, sandbox: Sandbox, start: Start, moment: int) -> None:
+    line = ("get", "cognite", "200")
+    runs = [start(*line) for _ in range(6)]
+    until(lambda: len(sandbox.asked()) >= moment)
+    for victim in runs[:3]:
+        victim.kill()
+    assert [run.wait(timeout=300) for run in runs[3:]] == [0] * 3
+    [token] = tokens(jobfetch)
+    assert json.loads(token.read_text())["value"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_run_that_is_killed_while_it_keeps_a_token_leaves_a_valid_one_or_none(
+    jobfetch: Program, killed: Killed, step: str
 ) -> None:
-    slow = ("get", "cognite", "200", "--timeout", "60")
-    luck = random.Random(7)
-    for _ in range(3):
-        runs = [start(*slow) for _ in range(6)]
-        time.sleep(luck.uniform(0.2, 0.9))
-        for victim in luck.sample(runs, 3):
-            victim.kill()
-        assert [run.wait(timeout=300) for run in runs].count(0) >= 3
-        for token in tokens(jobfetch):
-            if token.suffix == ".json":
-                assert json.loads(token.read_text())["value"]
-                age(token, 4000)
-    assert jobfetch(*slow).code == 0
-    assert [path.suffix for path in tokens(jobfetch)] == [".json"]
+    killed(step, 1, "get", "cognite", "200")
+    assert all(json.loads(path.read_text())["value"] for path in tokens(jobfetch) if path.suffix == ".json")
+    assert jobfetch("get", "cognite", "200").code == 0
+    # the lock of the dead one holds nothing, and goes with the next renewal
+    assert [path.suffix for path in tokens(jobfetch) if path.suffix != ".lock"] == [".json"]
 
 
 def test_changes_at_the_same_time_are_all_there(jobfetch: Program, start: Start) -> None:
@@ -121,15 +143,30 @@ def test_logins_at_the_same_time_are_all_there(jobfetch: Program, sandbox: Sandb
     assert set(kept["playment"]["profiles"]) == set(settings["playment"]["profiles"]) == {f"p{n}" for n in range(6)}
 
 
-def test_a_change_that_is_killed_leaves_the_old_file_or_the_new_one(jobfetch: Program, start: Start) -> None:
-    jobfetch("config", "set", "cognite.project", "x0")
+@pytest.mark.parametrize("step", STEPS)
+def test_a_change_that_is_killed_leaves_the_old_file_or_the_new_one(
+    jobfetch: Program, killed: Killed, step: str
+) -> None:
+    jobfetch("config", "set", "cognite.project", "old")
     path = jobfetch.home / "config" / "config.toml"
-    luck = random.Random(11)
-    for number in range(1, 9):
-        run = start("config", "set", "cognite.project", f"x{number}")
-        time.sleep(luck.uniform(0.1, 0.5))
-        run.kill()
-        run.wait(timeout=10)
-        assert tomllib.loads(path.read_text())["cognite"]["project"] in {f"x{n}" for n in range(number + 1)}
+    killed(step, 1, "config", "set", "cognite.project", "new")
+    done = step == "after the replace"
+    assert tomllib.loads(path.read_text())["cognite"]["project"] == ("new" if done else "old")
     assert jobfetch("config", "set", "cognite.project", "last").code == 0
-    assert tree(jobfetch.home / "config") == {"config.toml": path.read_bytes()}
+    assert tree(path.parent) == {"config.toml": b'[cognite]\nproject = "last"\n'}
+
+
+@pytest.mark.parametrize("file", [1, 2], ids=["the settings", "the secret"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_login_that_is_killed_never_leaves_a_secret_without_its_settings(
+    jobfetch: Program, sandbox: Sandbox, killed: Killed, *, step: str, file: int
+) -> None:
+    environment = sandbox.environment()
+    line = ("auth", "login", "exabase", "--secret-stdin", *options(settings_of("exabase", environment)))
+    given = piped(secrets_of("exabase", environment))
+    killed(step, file, *line, stdin=given)
+    left = tree(jobfetch.home / "config")
+    assert ("credentials.toml" in left) == ((file, step) == (2, "after the replace"))
+    assert file == 1 or b"base_url" in left["config.toml"]
+    assert jobfetch(*line, stdin=given).code == 0
+    assert set(tree(jobfetch.home / "config")) == {"config.toml", "credentials.toml"}

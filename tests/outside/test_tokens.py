@@ -9,15 +9,12 @@ from jobfetch.sandbox import READY_TOKEN, SECRETS, Asked, Sandbox
 from .leaks import heard, leaks, repr_of
 from .program import Program, Run
 
+# within this process, where nothing speaks against it
+pytestmark = pytest.mark.here
+
 InTime = Callable[[Run, float], bool]
 
 WAIT = ("--wait", "--interval", "0.1", "--retries", "1")
-
-
-@pytest.fixture
-def jobfetch(here: Program) -> Program:
-    """The program in this process, where nothing speaks against it."""
-    return here
 
 
 def _tokens(sandbox: Sandbox) -> list[Asked]:

@@ -92,6 +92,25 @@ def test_a_key_is_never_renewed() -> None:
     assert StaticKey("x-api-key", "K", origin(HOME)).renew({"x-api-key": "K"}) is False
 
 
+def test_a_key_is_renewed_as_often_as_its_place_gives_another() -> None:
+    asked: list[str] = []
+
+    def again(refused: str) -> str:
+        asked.append(refused)
+        return {"K1": "K2", "K2": "K3", "K3": "K3"}[refused]
+
+    key = StaticKey("x-api-key", "K1", origin(HOME), again)
+    assert [key.renew({"x-api-key": value}) for value in ("K1", "K2", "K3")] == [True, True, False]
+    assert asked == ["K1", "K2", "K3"]
+    assert key.headers(JOB) == {"x-api-key": "K3"}
+
+
+def test_a_key_that_another_thread_has_renewed_already_is_not_asked_for_again() -> None:
+    key = StaticKey("x-api-key", "K1", origin(HOME), lambda _: "K2")
+    assert [key.renew({"x-api-key": "K1"}) for _ in range(2)] == [True, True]
+    assert key.headers(JOB) == {"x-api-key": "K2"}
+
+
 # --- tokens ---
 
 

@@ -270,6 +270,7 @@ def test_after_a_refusal_it_is_run_once_more(ask: Callable[..., Asked], tmp_path
     credential = find(playment.PROVIDER, ask(own={"api_key_command": words}))
     assert credential.again is not None
     assert (credential.again(credential.secret), runs()) == ({"api_key": "key-2"}, 2)
+    assert (credential.again("key-2"), runs()) == ({"api_key": "key-3"}, 3)
 
 
 def test_its_end_can_be_told_without_running_it(ask: Callable[..., Asked], tmp_path: Path) -> None:
