@@ -19,6 +19,9 @@ from jobfetch import cli
 
 JOBFETCH = Path(sys.executable).with_name("jobfetch")
 
+#: Seconds that only a run that hangs takes, on whatever machine and beside whatever else.
+HANGS = 240
+
 VERDICT = ["ok", "exit_code", "outcome", "retryable", "retry_at", "counts", "outputs", "error"]
 ERROR = ["code", "message", "hint", "provider", "job_id", "request_id"]
 
@@ -96,10 +99,10 @@ class Program:
                 process.kill()
 
     def __call__(self, *arguments: str | Path, stdin: bytes = b"", **more: Any) -> Run:
-        """A whole run; one that takes a minute has hung."""
+        """A whole run."""
         started = time.monotonic()
         with self.start(*arguments, **more) as process:
-            out, err = process.communicate(stdin, timeout=60)
+            out, err = process.communicate(stdin, timeout=HANGS)
         return Run(code=process.returncode, out=out or b"", err=err or b"", seconds=time.monotonic() - started)
 
     def typed(self, *arguments: str, answers: list[tuple[str, str]], **more: Any) -> tuple[int, str]:
@@ -114,7 +117,7 @@ class Program:
                 shown += _until(ours, question.encode())
                 os.write(ours, answer.encode() + b"\n")
             shown += _until(ours, None)
-            code = process.wait(timeout=60)
+            code = process.wait(timeout=HANGS)
         os.close(ours)
         return code, shown.decode()
 
@@ -127,7 +130,7 @@ class Program:
 def _until(terminal: int, wanted: bytes | None) -> bytes:
     """What a terminal shows until something is there, or until its program has ended."""
     shown = b""
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + HANGS
     while wanted is None or wanted not in shown:
         ready, _, _ = select.select([terminal], [], [], max(0.0, ends - time.monotonic()))
         assert ready, f"never shown: {wanted!r}; so far: {shown!r}"

@@ -12,7 +12,7 @@ import pytest
 
 from jobfetch.sandbox import BATCHES, Sandbox
 
-from .program import VERDICT, Here, Program, tree, until
+from .program import HANGS, VERDICT, Here, Program, tree, until
 from .raw import RawServer, reply, saying
 
 # within this process, where nothing speaks against it
@@ -388,7 +388,7 @@ def test_a_signal_ends_a_batch_in_order(
     with jobfetch.start(*line) as process:
         until(lambda: len(sandbox.asked()) > 40)
         process.send_signal(how)
-        told, said = process.communicate(timeout=20)
+        told, said = process.communicate(timeout=HANGS)
     assert process.returncode == code, said
     verdict = json.loads(told)
     done = verdict["counts"]["succeeded"]
@@ -417,7 +417,7 @@ def test_a_second_signal_ends_it_at_once(jobfetch: Program, sandbox: Sandbox, ou
         assert process.stderr
         process.stdout.read()
         process.stderr.read()
-        process.wait(4)
+        process.wait(timeout=HANGS)
     assert process.returncode == 130
     assert [entry["job_id"] for entry in manifest(out / "made")[1:]] == ["200"]
 

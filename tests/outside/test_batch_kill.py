@@ -13,7 +13,7 @@ import pytest
 from jobfetch.sandbox import Sandbox
 
 from .killing import STEPS
-from .program import Here, Program, tree, until
+from .program import HANGS, Here, Program, tree, until
 
 #: How many random moments; `make kills` tries many more.
 MOMENTS = int(os.environ.get("JOBFETCH_KILLS", "2"))
@@ -74,7 +74,7 @@ def test_killed_at_a_step_the_same_line_makes_it_good(
 ) -> None:
     killing = Path(__file__).with_name("killing.py")
     with here.start(*LINE, "-o", out, prefix=(sys.executable, killing, step, str(number))) as process:
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=HANGS)
     sys.stderr.write(said.decode())
     assert process.returncode == -9, said
     assert made_good(here, sandbox, out) == set()

@@ -13,7 +13,7 @@ import pytest
 
 from jobfetch.sandbox import Sandbox
 
-from .program import Here, Program, until
+from .program import HANGS, Here, Program, until
 from .raw import DONE, Peer, RawServer, Talk, reply
 
 BUSY = reply(b'{"error":{"code":429,"message":"slow down"}}', "retry-after: 1", status="429 Too Many Requests")
@@ -129,7 +129,7 @@ def test_a_run_that_waits_for_ids_from_a_pipe_can_be_interrupted(jobfetch: Progr
     with jobfetch.start("batch", "download", "cognite", "--jobs", "-", "-o", out / "made") as process:
         until((out / "made" / "manifest.jsonl").exists)
         process.send_signal(signal.SIGINT)
-        process.wait(10)
+        process.wait(timeout=HANGS)
         assert process.stderr
         assert b"Fatal" not in process.stderr.read()
     signal.signal(signal.SIGINT, before)

@@ -13,7 +13,7 @@ import pytest
 from jobfetch.sandbox import SECRETS, Sandbox
 
 from .leaks import files, heard, leaks, signed_links, spellings
-from .program import Here, Program, Run, until
+from .program import HANGS, Here, Program, Run, until
 from .raw import Peer, RawServer, Talk, reply
 
 # within this process, where nothing speaks against it
@@ -63,7 +63,7 @@ def test_the_check_finds_the_key_that_the_vendors_script_gives_away(sandbox: San
     result = quote("https://playment-data-uploads.s3.ap-south-1.amazonaws.com/done/sample-result.json", safe="")
     line = (sys.executable, "-c", VENDORS_SCRIPT, f"{sandbox.url}/v1/attachments?url={result}")
     with bare.start(prefix=(*line, "--"), KEY=key) as process:
-        process.communicate(timeout=30)
+        process.communicate(timeout=HANGS)
     assert leaks(heard(sandbox.asked(), "storage"), SECRETS) != []
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from jobfetch.sandbox import BEHAVIOURS, READY_TOKEN
 
-from .program import JOBFETCH, Program, tree
+from .program import HANGS, JOBFETCH, Program, tree
 
 MINE = {
     "CDF_TOKEN": "my-own-token",
@@ -107,7 +107,7 @@ def test_a_served_sandbox_is_there_for_other_processes_until_it_is_stopped(
         other = Program(tmp_path, environment)
         assert [other("get", *job).code for job in (("cognite", "200"), ("playment", "done"))] == [0, 0]
         serving.send_signal(how)
-        serving.communicate(timeout=10)
+        serving.communicate(timeout=HANGS)
     assert serving.returncode == code
 
 
@@ -117,7 +117,7 @@ def test_a_served_sandbox_tells_its_environment_as_an_object(bare: Program, tmp_
         environment = json.loads(serving.stdout.readline())
         assert Program(tmp_path, environment)("get", "cognite", "200", JOBFETCH_COGNITE_TOKEN=READY_TOKEN).code == 0
         serving.terminate()
-        serving.communicate(timeout=10)
+        serving.communicate(timeout=HANGS)
 
 
 def test_a_port_that_is_taken_is_a_usage_error(bare: Program) -> None:

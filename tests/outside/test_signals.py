@@ -12,7 +12,7 @@ import pytest
 
 from jobfetch.sandbox import Sandbox
 
-from .program import MORTAL, VERDICT, Program, tree, until
+from .program import HANGS, MORTAL, VERDICT, Program, tree, until
 
 ENDS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
 ANYWHERE = [("cognite", "750"), ("cognite", "753"), ("playment", "never"), ("playment", "slow-attachment")]
@@ -37,7 +37,7 @@ def test_a_signal_ends_a_run_in_order(
     with jobfetch.start(*line) as process:
         until(lambda: any(last in one.path for one in sandbox.asked()))
         process.send_signal(how)
-        told, said = process.communicate(timeout=10)
+        told, said = process.communicate(timeout=HANGS)
     code, word = ENDS[how]
     assert process.returncode == code, said
     verdict = _verdict(told)
@@ -53,7 +53,7 @@ def test_a_signal_is_told_in_words_and_without_a_traceback(
     with jobfetch.start("get", "cognite", "750", "--wait", "-vv") as process:
         until(lambda: bool(sandbox.asked()))
         process.send_signal(how)
-        told, said = process.communicate(timeout=10)
+        told, said = process.communicate(timeout=HANGS)
     assert told == b""
     assert f"error: {ENDS[how][1]}".encode() in said
     assert b"Traceback" not in said
@@ -65,7 +65,7 @@ def test_what_was_done_before_a_signal_stays_done(jobfetch: Program, sandbox: Sa
         until((out / "done.json").exists)
         until(lambda: sum("never" in one.path for one in sandbox.asked()) > 1)
         process.terminate()
-        told, _ = process.communicate(timeout=10)
+        told, _ = process.communicate(timeout=HANGS)
     verdict = _verdict(told)
     assert verdict["exit_code"] == 143
     assert verdict["outputs"] == [str(out / "done.json")]
@@ -87,7 +87,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(jobfetch: Program, options: tup
     os.close(reading)
     with jobfetch.start("-q", *options, stdout=writing) as process:
         os.close(writing)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=HANGS)
     assert (process.returncode, said) == (141, b"")
 
 
@@ -98,7 +98,7 @@ def test_a_reader_may_take_just_the_beginning(jobfetch: Program) -> None:
         assert process.stdout.read(1) == b"{"
         process.stdout.close()
         said = process.stderr.read()
-        process.wait(30)
+        process.wait(timeout=HANGS)
     assert (process.returncode, said) == (141, b"")
 
 
@@ -186,6 +186,6 @@ def test_a_pipe_with_a_name_gets_the_whole_record(jobfetch: Program, out: Path) 
     os.mkfifo(pipe)
     with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
         assert jobfetch("get", "cognite", "200", "-f", "json", "-o", pipe).code == 0
-        told, _ = reader.communicate(timeout=10)
+        told, _ = reader.communicate(timeout=HANGS)
     assert b'"job_id":"200"' in told
     assert pipe.is_fifo()
