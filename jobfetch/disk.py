@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
 import re
@@ -92,7 +93,18 @@ def replacing(
             return
         if not swept:
             _sweep(target)
-        temporary = target.parent / f"{_prefix(target)}{os.getpid()}.{secrets.token_hex(4)}.part"
+        with placing(target, private=private, suffix=suffix) as file:
+            yield file
+        sync_folder(target.parent)
+
+
+@contextmanager
+def placing(path: Path, *, private: bool = False, suffix: Callable[[], str] = str) -> Iterator[BinaryIO]:
+    """The same in a folder that holds nothing but files of ours, swept, and synced by whoever fills it."""
+    # text, not paths: in a batch, this is done for every job
+    place, name = os.path.split(path)
+    temporary = os.path.join(place, f"{_prefix(name)}{os.getpid()}.{secrets.token_hex(4)}.part")  # noqa: PTH118
+    with explained(path):
         descriptor = os.open(
             temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600 if private else 0o666
         )
@@ -100,15 +112,24 @@ def replacing(
             with os.fdopen(descriptor, "w+b") as file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
-            target = target.with_name(target.name + suffix())
-            if target.exists() and not private:
-                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-            temporary.replace(target)
-            sync_folder(target.parent)
+                os.fsync(descriptor)
+            target = os.path.join(place, name + suffix())  # noqa: PTH118 - likewise
+            if not private:
+                _keep_mode(target, temporary)
+            os.replace(temporary, target)  # noqa: PTH105 - likewise
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)  # noqa: PTH108 - likewise
             raise
+
+
+def _keep_mode(target: str, temporary: str) -> None:
+    """Give a new file the mode of the one whose place it takes."""
+    try:
+        mode = stat.S_IMODE(os.stat(target).st_mode)  # noqa: PTH116 - likewise
+    except FileNotFoundError:
+        return
+    os.chmod(temporary, mode)  # noqa: PTH101 - likewise
 
 
 @contextmanager
@@ -118,18 +139,19 @@ def spool(place: Path | None = None) -> Iterator[BinaryIO]:
         yield file
 
 
+@functools.cache
 def _host() -> str:
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
 
 
-def _prefix(target: Path) -> str:
+def _prefix(name: str) -> str:
     # bytes count, not characters: a name may hold 255 of them
-    return f".{target.name.encode('utf-8', 'surrogateescape')[:100].decode('utf-8', 'ignore')}.{_host()}."
+    return f".{name.encode('utf-8', 'surrogateescape')[:100].decode('utf-8', 'ignore')}.{_host()}."
 
 
 def _sweep(target: Path) -> None:
     """Remove what killed runs on this machine left of the same file."""
-    prefix = _prefix(target)
+    prefix = _prefix(target.name)
     with contextlib.suppress(OSError):  # a folder may be written to and not listed
         for left in target.parent.iterdir():
             owner = left.name.removeprefix(prefix).partition(".")[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -35,19 +36,24 @@ _CLOSING = bytes.maketrans(b"[{", b"]}")
 _LOW_SURROGATE = re.compile(rb"\\u[dD][c-fC-F]")
 
 
-def check(file: BinaryIO, *, block: int = BLOCK) -> None:
-    """Read over a written file; `BadReply` where it is no JSON object or list. The file is left at its end."""
+def check(file: BinaryIO, *, block: int = BLOCK, hear: Callable[[bytes], None] = lambda _: None) -> None:
+    """Read over a written file; `BadReply` where it is no JSON object or list. The file is left at its end.
+
+    `hear` gets every byte that is read.
+    """
     if file.seek(0, os.SEEK_END) == 0:
         raise BadReply("the result is empty")
     file.seek(0)
     utf8 = codecs.getincrementaldecoder("utf-8")()
     try:
         first = file.read(max(block, _START))
+        hear(first)
         utf8.decode(first)
         reading = _Reading(first.removeprefix(codecs.BOM_UTF8))
         if opens(reading.text[:_START]) not in {b"{", b"["}:
             raise BadReply("the result is neither a JSON object nor a list")
         while more := file.read(block):
+            hear(more)
             utf8.decode(more)
             reading.go_on()
             reading.text += more

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import BinaryIO, Literal, Self
 
 import msgspec
-import pydantic
 
 from jobfetch import disk
 from jobfetch.errors import ConfigError, Exit, JobfetchError, UsageError
@@ -31,12 +30,10 @@ LINKS_LOST = "links_lost"
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+|[^\s'\"<>]+\?[^\s'\"<>]*=[^\s'\"<>]*", re.IGNORECASE)
 
 
-class Header(pydantic.BaseModel):
+class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The first line: whose jobs these are. `origin` is a hash, so that no address stands here."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-    schema_: Literal["jobfetch.manifest/1"] = pydantic.Field(alias="schema")
+    schema: Literal["jobfetch.manifest/1"]
     provider: str
     params: dict[str, str]
     profile: str | None
@@ -44,20 +41,16 @@ class Header(pydantic.BaseModel):
     origin: str
 
 
-class Problem(pydantic.BaseModel):
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """Why a job is not all there: an exit code of ours, a code, and words without any address."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     exit_code: int
     code: str
     message: str
 
 
-class Entry(pydantic.BaseModel):
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one job. `file` lies in the same folder; `at` is RFC 3339 UTC."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     job_id: str
     state: State | None
@@ -109,7 +102,7 @@ def problem(
         return None
     code = LINKS_LOST if links_lost else error.code or error.exit.outcome
     shown = [_URL.sub("(address)", scrub(text)) for text in (code, error.message)]
-    return Problem(exit_code=error.exit, code=shown[0], message=shown[1])
+    return Problem(exit_code=int(error.exit), code=shown[0], message=shown[1])
 
 
 class _Cause(msgspec.Struct):
@@ -130,6 +123,8 @@ class _Line(msgspec.Struct):
 _BEGINS = b'{"schema":"jobfetch.manifest/'
 
 _LINES = msgspec.json.Decoder(_Line)
+_ENTRIES = msgspec.json.Decoder(Entry)
+_HEADERS = msgspec.json.Decoder(Header)
 
 #: The bytes in which most lines end; a longer one is read on.
 _USUAL = 640
@@ -210,7 +205,7 @@ class Manifest:
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Append lines and sync them, all at once: only then they count. On an error none of them is there."""
-        lines = [encode(entry.model_dump(mode="json")) + b"\n" for entry in entries]
+        lines = [encode(entry) + b"\n" for entry in entries]
         if not lines:
             return
         with disk.explained(self._path):
@@ -263,7 +258,7 @@ class Manifest:
         self._cut()
         if fresh:
             self.header = expected
-            data = encode(expected.model_dump(mode="json", by_alias=True)) + b"\n"
+            data = encode(expected) + b"\n"
             self._write(data)
             self._end = len(data)
             disk.sync_folder(self.folder)
@@ -281,8 +276,8 @@ class Manifest:
         except OSError as error:
             raise disk.disk_error(error, str(self._path)) from None
         try:
-            return Entry.model_validate_json(line)
-        except pydantic.ValidationError:
+            return _ENTRIES.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
 
 
@@ -305,8 +300,8 @@ def _is_left(state: str | None, error: object) -> bool:
 
 def _header(line: bytes, path: Path) -> Header:
     try:
-        return Header.model_validate_json(line)
-    except pydantic.ValidationError:
+        return _HEADERS.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         raise ConfigError(
             f"{path} line 1 is not the beginning of a manifest of jobfetch", hint="name another folder with -o"
         ) from None

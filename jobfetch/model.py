@@ -309,6 +309,8 @@ class Outcome:
     error: JobfetchError | None = None
     #: whether linked files are missing that another run may bring
     links_lost: bool = False
+    #: length and SHA-256 of the file of its own, the first of `files`, where a manifest keeps the books
+    digest: tuple[int, str] | None = None
 
 
 @dataclass(slots=True)

@@ -71,7 +71,8 @@ class Ui:
         self._quiet = quiet
         self._verbose = verbose
         self._clock = clock
-        self._secrets: set[str] = set()
+        #: every spelling of every secret, the longest first
+        self._secrets: tuple[str, ...] = ()
         self._said: dict[str, tuple[object, float]] = {}
         self._told: set[str] = set()
         self._waiting: set[str] = set()
@@ -82,11 +83,12 @@ class Ui:
 
     def learn(self, secret: str) -> None:
         """From now on, this secret is never written, in whatever spelling."""
-        self._secrets |= {spelling for spelling in spellings(secret) if len(spelling) > 1}
+        known = {*self._secrets, *(spelling for spelling in spellings(secret) if len(spelling) > 1)}
+        self._secrets = tuple(sorted(known, key=len, reverse=True))
 
     def scrub(self, text: str) -> str:
         """Text without any secret that is known."""
-        for secret in sorted(self._secrets, key=len, reverse=True):
+        for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
 
@@ -96,8 +98,11 @@ class Ui:
             return {key: self.scrub_all(member) for key, member in value.items()}
         if isinstance(value, list):
             return [self.scrub_all(element) for element in value]
+        if not isinstance(value, str):
+            return value
+        told = self.scrub(value)
         # what no encoding can carry is written out: a path may hold any byte
-        return self.scrub(value).encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+        return told if told.isascii() else told.encode("utf-8", "backslashreplace").decode()
 
     def safe(self, text: str) -> str:
         """Text fit for one line of anything: no secret, no control character."""

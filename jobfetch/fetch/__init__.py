@@ -8,6 +8,7 @@ with its address, and what is wanted of it) and `linked` (files that a result li
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -71,7 +72,7 @@ def get(
     `wrote` hears of the table's file: whether it was written, or an older one was left as it is.
     """
     run = _Run(service, wanted, {})
-    if wanted.folder and wanted.output:
+    if wanted.folder and wanted.output and not wanted.recorded:
         disk.folder(wanted.output)
     for job_id, ended in statuses(service, waiting, job_ids):
         if ended.error or not ended.status:
@@ -103,8 +104,9 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
         return _ended(job_id, status.state, _verdict_on(service, job_id, status))
     path = None if wanted.format.tabular else wanted.path(job_id)
     files = [] if path is None else [str(path)]
+    digest = None
     if wanted.format is Format.RAW and not wanted.assets and status.result:
-        _stream(service, job_id, status, path, swept=wanted.swept)
+        digest = _stream(service, job_id, status, path, recorded=wanted.recorded)
         stored: tuple[StoredAsset, ...] = ()
     else:
         reply = status.reply if status.result is None else resolved(service, job_id, status, None)
@@ -116,11 +118,14 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
             run.rows[job_id] = rows_of(service, wanted, job_id, result, [asset.file for asset in stored])
         else:
             pieces = [reply.body] if wanted.format is Format.RAW else _record(run, job_id, status, result, stored)
-            with _opened(path, swept=wanted.swept) as file:
+            with _opened(path, recorded=wanted.recorded) as file:
                 file.writelines(pieces)
+            if wanted.recorded:
+                digest = sum(map(len, pieces)), hashlib.sha256(b"".join(pieces)).hexdigest()
     forgiven = wanted.allow_partial and status.state is State.PARTIAL
     error = None if forgiven else _verdict_on(service, job_id, status)
-    return replace(_ended(job_id, status.state, error, files), links_lost=any(asset.error for asset in stored))
+    lost = any(asset.error for asset in stored)
+    return replace(_ended(job_id, status.state, error, files), links_lost=lost, digest=digest)
 
 
 def rows_of(
@@ -179,27 +184,30 @@ def _state_of(error: JobfetchError | None) -> State | None:
 # --- the result ---
 
 
-def _stream(service: Service, job_id: str, status: Status, path: Path | None, *, swept: bool) -> None:
-    """Store a result as it comes, without holding it in memory."""
-    with _opened(path, swept=swept) as file:
+def _stream(service: Service, job_id: str, status: Status, path: Path | None, *, recorded: bool) -> tuple[int, str]:
+    """Store a result as it comes, without holding it in memory; its length and SHA-256."""
+    digest = hashlib.sha256()
+    with _opened(path, recorded=recorded) as file:
         reply = resolved(service, job_id, status, file)
         promised_json(reply)
-        jsonfile.check(file)
-        if file.tell() <= SMALL:
+        jsonfile.check(file, hear=digest.update)
+        length = file.tell()
+        if length <= SMALL:
             # a refusal can come with HTTP 200: only a look inside tells
             file.seek(0)
             checked(service, replace(reply, body=file.read()))
             file.seek(0, os.SEEK_END)
+    return length, digest.hexdigest()
 
 
 # --- where it goes ---
 
 
 @contextmanager
-def _opened(path: Path | None, *, swept: bool = False) -> Iterator[BinaryIO]:
+def _opened(path: Path | None, *, recorded: bool = False) -> Iterator[BinaryIO]:
     """A file to fill, which appears whole: at its path, or on standard output once nothing can fail any more."""
     if path is not None:
-        with disk.replacing(path, swept=swept) as file:
+        with (disk.placing if recorded else disk.replacing)(path) as file:
             yield file
         return
     with disk.spool() as spool:

@@ -41,7 +41,7 @@ def write_failures(manifest: Manifest, wanted: Wanted) -> Path | None:
         return None
     with disk.replacing(path, swept=True) as file:
         for entry in bad:
-            told = {"job_id": entry.job_id, "state": entry.state, "error": reason(entry).model_dump()}
+            told = {"job_id": entry.job_id, "state": entry.state, "error": reason(entry)}
             file.write(encode(told) + b"\n")
     return path
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
+from jobfetch import disk
 from jobfetch.errors import (
     BadReply,
     CredentialsError,
@@ -127,7 +128,7 @@ class Folder:
     """One folder of a run: goes through jobs once or more, and knows which of them have not ended."""
 
     def __init__(self, plan: Plan, books: Books, manifest: Manifest) -> None:
-        self.plan = replace(plan, wanted=replace(plan.wanted, output=manifest.folder, folder=True, swept=True))
+        self.plan = replace(plan, wanted=replace(plan.wanted, output=manifest.folder, folder=True, recorded=True))
         self.books = books
         self.manifest = manifest
         self.pending: dict[str, Pending] = {}
@@ -186,6 +187,8 @@ class Folder:
         if isinstance(self.books.ending, DiskError):
             return  # what comes in now lies there whole, and is asked for once more
         try:
+            if any(each.file for each in kept):
+                disk.sync_folder(self.manifest.folder)
             self.manifest.add([entry for each in kept if (entry := self._entry(each))])
         except DiskError as error:
             self.books.ending = error
@@ -383,7 +386,7 @@ def attempt(plan: Plan, item: Item) -> Kept:
     before = _before(plan, item)
     once = replace(plan.waiting, wait=False)
     [outcome] = get(plan.service, once, plan.wanted, [item.job_id], lambda *_: None)
-    return Kept.of(outcome, plan.wanted, before)
+    return Kept.of(outcome, before)
 
 
 def _before(plan: Plan, item: Item) -> bytes | None:

@@ -109,14 +109,14 @@ class Wanted:
     reproducible: bool = False
     allow_partial: bool = False
     query: Callable[[bytes], bytes] | None = None
-    #: whether the folder is clean of what killed runs left: in a large one, looking again for every file takes long
-    swept: bool = False
+    #: whether a manifest keeps the books of the folder: it is swept then, and synced before a line is written
+    recorded: bool = False
 
     def path(self, job_id: str) -> Path | None:
         """Where one job's file goes; None for standard output."""
         if self.output is None or not self.folder:
             return self.output
-        return self.output / f"{disk.safe_name(job_id)}.json"
+        return self.output.joinpath(f"{disk.safe_name(job_id)}.json")
 
     @property
     def table(self) -> Path | None:

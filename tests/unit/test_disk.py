@@ -142,16 +142,17 @@ def test_an_interrupt_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> 
 
 def test_the_file_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     happened: list[str] = []
-    replace = Path.replace
+    replace = os.replace
 
-    def note_replace(self: Path, target: Path) -> Path:
+    def note_replace(source: str, target: str) -> None:
         happened.append("replace")
-        return replace(self, target)
+        replace(source, target)
 
     monkeypatch.setattr(os, "fsync", lambda _: happened.append("fsync"))
-    monkeypatch.setattr(Path, "replace", note_replace)
+    monkeypatch.setattr(os, "replace", note_replace)
     put(tmp_path / "out")
-    assert happened[:2] == ["fsync", "replace"]
+    # the file, its name, and its folder
+    assert happened == ["fsync", "replace", "fsync"]
 
 
 @pytest.fixture
@@ -219,7 +220,7 @@ def test_the_longest_names_can_be_written(tmp_path: Path, name: str) -> None:
 
 def leftover(path: Path, pid: int) -> Path:
     """A temporary file of the same name, as a process with this id would have left it."""
-    left = path.parent / f"{disk._prefix(path)}{pid}.0badcafe.part"
+    left = path.parent / f"{disk._prefix(path.name)}{pid}.0badcafe.part"
     left.touch()
     return left
 
@@ -253,7 +254,7 @@ def test_what_belongs_to_another_file_is_left_alone(tmp_path: Path, dead: int) -
 
 def test_what_another_machine_left_is_left_alone(tmp_path: Path, dead: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr("socket.gethostname", lambda: "elsewhere")
+        elsewhere.setattr(disk, "_host", lambda: "c0ffee")
         left = leftover(tmp_path / "out", dead)
     put(tmp_path / "out")
     assert left.exists()

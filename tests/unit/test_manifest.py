@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from jobfetch import jobids
@@ -90,14 +91,14 @@ def test_the_folder_of_another_run_is_refused_and_left_alone(
     begin().__exit__()
     before = (tmp_path / "manifest.jsonl").read_bytes()
     with pytest.raises(UsageError, match="another run"):
-        begin(HEADER.model_copy(update=change))
+        begin(msgspec.structs.replace(HEADER, **change))
     assert (tmp_path / "manifest.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize("change", [{"format": "csv"}, {"profile": "work"}])
 def test_what_gives_the_same_jobs_is_the_same_folder(begin: Callable[..., Manifest], change: dict[str, Any]) -> None:
     begin().__exit__()
-    with begin(HEADER.model_copy(update=change)) as manifest:
+    with begin(msgspec.structs.replace(HEADER, **change)) as manifest:
         assert manifest.header == HEADER
 
 

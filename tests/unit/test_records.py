@@ -71,6 +71,14 @@ def test_the_keys_stand_in_the_promised_order() -> None:
     assert list(json.loads(line(fetched_at="2026-01-01T00:00:00.000Z"))) == ENVELOPE
 
 
+def test_a_record_is_what_its_schema_says() -> None:
+    asset = StoredAsset(path="items[0].link", file="7.assets/0001.png", bytes=3, sha256="ab", error=None)
+    told = status(error=JobError("it broke", "E1"), failed_items=(FailedItem("1", "bad"),), progress=50)
+    [head, *rest] = records.record("acme", "7", told, b"{}", assets=(asset,), fetched_at="2026-01-01T00:00:00.000Z")
+    read = records.Record.model_validate_json(b"".join([head, *rest]), strict=True, extra="forbid")
+    assert json.loads(read.model_dump_json(by_alias=True)) == json.loads(b"".join([head, *rest]))
+
+
 def test_a_reproducible_record_leaves_out_only_when_it_was_fetched() -> None:
     assert list(json.loads(line())) == [key for key in ENVELOPE if key != "fetched_at"]
 
