@@ -6,6 +6,7 @@ import contextlib
 import errno
 import functools
 import hashlib
+import itertools
 import os
 import re
 import secrets
@@ -15,7 +16,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -101,19 +102,48 @@ def replacing(
 @contextmanager
 def placing(path: Path, *, private: bool = False, suffix: Callable[[], str] = str) -> Iterator[BinaryIO]:
     """The same in a folder that holds nothing but files of ours, swept, and synced by whoever fills it."""
+    with _placing(path, private, suffix) as descriptor, os.fdopen(descriptor, "w+b", closefd=False) as file:
+        yield file
+
+
+def place(path: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
+    """A whole file in such a folder; its length and SHA-256."""
+    digest, length = hashlib.sha256(), 0
+    with _placing(path) as descriptor:
+        for piece in pieces:
+            digest.update(piece)
+            length += len(piece)
+            write(descriptor, piece)
+    return length, digest.hexdigest()
+
+
+def write(descriptor: int, data: bytes) -> None:
+    """Write all of it."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+#: What this process writes, counted from anywhere: one that was killed may have had the same id.
+_begun = itertools.count(secrets.randbits(32))
+
+
+@contextmanager
+def _placing(path: Path, private: bool = False, suffix: Callable[[], str] = str) -> Iterator[int]:  # noqa: FBT001, FBT002
     # text, not paths: in a batch, this is done for every job
-    place, name = os.path.split(path)
-    temporary = os.path.join(place, f"{_prefix(name)}{os.getpid()}.{secrets.token_hex(4)}.part")  # noqa: PTH118
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f"{_prefix(name)}{os.getpid()}.{next(_begun) & 0xFFFFFFFF:08x}.part")  # noqa: PTH118
     with explained(path):
         descriptor = os.open(
             temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600 if private else 0o666
         )
         try:
-            with os.fdopen(descriptor, "w+b") as file:
-                yield file
-                file.flush()
+            try:
+                yield descriptor
                 os.fsync(descriptor)
-            target = os.path.join(place, name + suffix())  # noqa: PTH118 - likewise
+            finally:
+                os.close(descriptor)
+            target = os.path.join(folder, name + suffix())  # noqa: PTH118 - likewise
             if not private:
                 _keep_mode(target, temporary)
             os.replace(temporary, target)  # noqa: PTH105 - likewise

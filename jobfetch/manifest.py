@@ -222,9 +222,7 @@ class Manifest:
 
     def _write(self, data: bytes) -> None:
         self._file.seek(self._end)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._file.fileno(), view) :]
+        disk.write(self._file.fileno(), data)
         os.fsync(self._file.fileno())
 
     def _cut(self) -> None:

@@ -394,7 +394,6 @@ Send = Callable[[Request], Reply]
 # --- addresses ---
 
 
-@lru_cache(maxsize=1024)
 def origin(url: str) -> tuple[str, str, int]:
     """Scheme, host and port of a URL: what a credential is bound to. What is no address is nobody's origin.
 
@@ -402,11 +401,22 @@ def origin(url: str) -> tuple[str, str, int]:
     """
     if "\\" in url or " " in url or not url.isprintable():
         return "", url, 0
+    # most URLs of a run lead to a few places
+    place = _PLACE.match(url)
+    return (place and _origin_of(place[0])) or ("", url, 0)
+
+
+#: What stands before the path, the query and the fragment.
+_PLACE = re.compile(r"[^/?#]*(//[^/?#]*)?")
+
+
+@lru_cache(maxsize=1024)
+def _origin_of(url: str) -> tuple[str, str, int] | None:
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
-        return "", url, 0
+        return None
     return parts.scheme.lower(), (parts.hostname or "").lower(), port
 
 

@@ -59,7 +59,7 @@ def pages(
         JobfetchError: whatever `ask` raises; what came before it stays good.
 
     """
-    words = provider.job.words.corrected(address.params.get("states")).meanings()
+    words = provider.job.words.corrected(address.params.get("states")).meanings
     request: Request | None = first_page(provider, listing, address)
     asked, named, new, barren = set[int](), 0, 0, 0
     while request is not None:
@@ -101,7 +101,7 @@ def states(
     if listing.bulk is None:
         yield [Item(job_id) for job_id in job_ids]
         return
-    words = provider.job.words.corrected(address.params.get("states")).meanings()
+    words = provider.job.words.corrected(address.params.get("states")).meanings
     for start in range(0, len(job_ids), listing.bulk.most):
         asked = job_ids[start : start + listing.bulk.most]
         reply = ask(listing.bulk.ask(address, asked))

@@ -20,6 +20,9 @@ from jobfetch.model import Json, State, Status, StoredAsset, compact, encode
 
 SCHEMA = "jobfetch.result/1"
 
+#: Bytes of a result that may be copied once more.
+_SMALL = 64 * 1024
+
 
 class FailedItemRecord(pydantic.BaseModel):
     """A part of the job that failed."""
@@ -98,7 +101,9 @@ def record(
         "assets": [asdict(asset) for asset in assets],
         **({"fetched_at": fetched_at} if fetched_at else {}),
     }
-    return [encode(scrub(envelope))[:-1], b',"result":', compact(result), b"}\n"]
+    pieces = [encode(scrub(envelope))[:-1], b',"result":', compact(result), b"}\n"]
+    # a small one whole: each piece is a call to the system
+    return pieces if len(result) > _SMALL else [b"".join(pieces)]
 
 
 def json_schema() -> bytes:

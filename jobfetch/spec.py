@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
+from functools import cached_property, lru_cache
 from urllib.parse import quote
 
 from jobfetch.errors import (
@@ -271,7 +272,7 @@ class Schedule:
     stuck_after: float = 900.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Words:
     """The state by the service's own word at a path; case does not matter, an unknown word is *running*."""
 
@@ -286,15 +287,18 @@ class Words:
                 f"{safe_url(reply.url)} answered JSON without `{self.path}`, so the job's state is unknown",
                 hint="wrong base_url, or the service has changed",
             )
-        return self.meanings().get(word.casefold(), State.RUNNING), word
+        return self.meanings.get(word.casefold(), State.RUNNING), word
 
+    @cached_property
     def meanings(self) -> dict[str, State]:
         """The state that each word stands for; the words are folded."""
         return {known.casefold(): state for known, state in self.states.items()}
 
     def corrected(self, said: str | None) -> Words:
         """The same with words that the user knows better: `rejected=failed, on_hold=running`."""
-        pairs = [pair.split("=") for pair in (said or "").split(",") if pair.strip()]
+        if not said:
+            return self
+        pairs = [pair.split("=") for pair in said.split(",") if pair.strip()]
         try:
             states = {word.strip(): State(state.strip().lower()) for word, state in pairs}
         except ValueError:
@@ -308,7 +312,12 @@ class Words:
 
     def knows(self, word: str) -> bool:
         """Whether the service has told us about this word."""
-        return word.casefold() in {known.casefold() for known in self.states}
+        return word.casefold() in self.meanings
+
+
+@lru_cache(maxsize=64)
+def _quoted(value: str) -> str:
+    return quote(value, safe="", errors="surrogateescape")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,10 +330,7 @@ class Address:
 
     def url(self, path: str) -> str:
         """The absolute URL for a path template; every value is quoted, so that it stays one segment."""
-        values = {
-            name: quote(value, safe="", errors="surrogateescape")
-            for name, value in {**self.params, "job_id": self.job_id}.items()
-        }
+        values = {name: _quoted(value) for name, value in {**self.params, "job_id": self.job_id}.items()}
         return self.base_url.rstrip("/") + path.format_map(values)
 
 

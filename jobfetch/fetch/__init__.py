@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from jobfetch import disk, export, flatten, jsonfile, poll, records
 from jobfetch.errors import Exit, JobFailed, JobfetchError, Partial, ResultGone
@@ -118,14 +118,15 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
             run.rows[job_id] = rows_of(service, wanted, job_id, result, [asset.file for asset in stored])
         else:
             pieces = [reply.body] if wanted.format is Format.RAW else _record(run, job_id, status, result, stored)
-            with _opened(path, recorded=wanted.recorded) as file:
-                file.writelines(pieces)
-            if wanted.recorded:
-                digest = sum(map(len, pieces)), hashlib.sha256(b"".join(pieces)).hexdigest()
+            if wanted.recorded and path:
+                digest = disk.place(path, pieces)
+            else:
+                with _opened(path) as file:
+                    file.writelines(pieces)
     forgiven = wanted.allow_partial and status.state is State.PARTIAL
     error = None if forgiven else _verdict_on(service, job_id, status)
     lost = any(asset.error for asset in stored)
-    return replace(_ended(job_id, status.state, error, files), links_lost=lost, digest=digest)
+    return _ended(job_id, status.state, error, files, links_lost=lost, digest=digest)
 
 
 def rows_of(
@@ -150,9 +151,11 @@ def _record(run: _Run, job_id: str, status: Status, result: bytes, stored: tuple
     return [run.wanted.query(b"".join(record))] if run.wanted.query else record
 
 
-def _ended(job_id: str, state: State | None, error: JobfetchError | None, files: list[str] | None = None) -> Outcome:
+def _ended(
+    job_id: str, state: State | None, error: JobfetchError | None, files: Iterable[str] = (), **more: Any
+) -> Outcome:
     code = error.exit if error else Exit.DONE
-    return Outcome(job_id=job_id, state=state, exit=code, files=tuple(files or ()), error=error)
+    return Outcome(job_id=job_id, state=state, exit=code, files=tuple(files), error=error, **more)
 
 
 def _verdict_on(service: Service, job_id: str, status: Status) -> JobfetchError | None:
@@ -220,9 +223,9 @@ def _write_table(run: _Run, job_ids: list[str], wrote: Callable[[Path, bool], No
 
     Rows of some of the jobs never take the place of a table that is there: it may hold what cannot be had again.
     """
-    table = run.wanted.table
     if not run.rows:
         return
+    table = run.wanted.table
     if table and len(run.rows) < len(job_ids) and table.is_file():
         wrote(table, False)  # noqa: FBT003 - written, or left
         return

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Protocol
 
 from jobfetch import disk
@@ -42,6 +42,10 @@ GRACE = 5.0
 MOST_AT_ONCE = 1000
 #: Seconds between two looks of the book-keeper at what is going on.
 TICK = 0.5
+#: Seconds in which results gather while many workers have enough to do: one sync serves all of them, and the
+#: book-keeper does not take the turn of somebody who has work.
+GATHER = 0.02
+MANY_WORKERS = 8
 #: Failed walks of the list in a row that a wait survives.
 MOST_FAILED_ROUNDS = 5
 
@@ -81,7 +85,7 @@ class Watcher(Protocol):
         """A job was asked for, and what it came to is recorded."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a run shares over all its folders, and how it is to go about them.
 
@@ -99,6 +103,11 @@ class Plan:
     named: bool = False
     refresh: bool = False
     verify: bool = False
+
+    @cached_property
+    def once(self) -> Waiting:
+        """One look at a job: the rounds of a batch do the waiting."""
+        return replace(self.waiting, wait=False)
 
 
 @dataclass(slots=True)
@@ -266,6 +275,7 @@ class _Pass:
             if not workers.in_flight and (self._finished() or not folder.may_go_on()):
                 break
             if workers.in_flight:
+                self._gather()
                 self._hear(workers.take(TICK))
             folder.books.progress.in_flight = workers.busy[_JOBS]
             folder.plan.watcher.progressed(folder.books.progress)
@@ -276,6 +286,11 @@ class _Pass:
             folder.books.cut_short = True
         if self.problem and not folder.books.ending:
             raise self.problem
+
+    def _gather(self) -> None:
+        plan = self.folder.plan
+        if plan.workers >= MANY_WORKERS and self.workers.busy[_JOBS] > plan.workers and not self.folder.books.alike:
+            plan.waiting.sleep(GATHER)
 
     def _finished(self) -> bool:
         return self.listed and not self.queue
@@ -384,15 +399,14 @@ def counted(entry: Entry, wanted: Wanted) -> Exit:
 def attempt(plan: Plan, item: Item) -> Kept:
     """`get` for one job, and what now lies on disk of it. Errors that end the run are raised."""
     before = _before(plan, item)
-    once = replace(plan.waiting, wait=False)
-    [outcome] = get(plan.service, once, plan.wanted, [item.job_id], lambda *_: None)
+    [outcome] = get(plan.service, plan.once, plan.wanted, [item.job_id], lambda *_: None)
     return Kept.of(outcome, before)
 
 
 def _before(plan: Plan, item: Item) -> bytes | None:
     """What there was of the job's result, to be compared with what comes now."""
-    path = plan.wanted.path(item.job_id)
-    return essence(path) if plan.refresh and path else None
+    path = plan.wanted.path(item.job_id) if plan.refresh else None
+    return essence(path) if path else None
 
 
 def _verified(plan: Plan, item: Item, entry: Entry) -> Entry | Kept:
