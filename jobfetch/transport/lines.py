@@ -224,6 +224,8 @@ def _in_time(seconds: float | None, connect: Callable[[], socket.socket]) -> soc
 
 # --- asking directly ---
 
+#: Where a field goes on in the next line.
+_FOLD = re.compile(r"[ \t]*\r?\n[ \t]*")
 _PLACE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 #: A head that can be read at a glance: each field on a line of its own, and a body of known length. There is one way
 #: only in which a text can match, so that what does not is found out at once.
@@ -266,10 +268,7 @@ def _direct(line: Any) -> Iterator[None]:
 
 
 def _heard(line: Any, answer: http.client.HTTPResponse) -> Heard:
-    headers: dict[str, str] = {}
-    for spelled, value in answer.headers.raw_items():
-        name = spelled.lower()
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    headers = {name.lower(): _FOLD.sub(" ", value) for name, value in answer.headers.raw_items()}
     unpacking: list[urllib3.HTTPResponse] = []
 
     def read() -> bytes:
