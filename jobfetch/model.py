@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -385,6 +385,19 @@ def combined(exits: list[Exit]) -> Exit:
 def fingerprint(text: str) -> int:
     """128 bits that stand for a text: what is remembered of an id or a page, of which there may be very many."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(), "big")
+
+
+class Sink(Protocol):
+    """Where a body goes: a file that is written from its start, and anew where it must be."""
+
+    def write(self, data: bytes, /) -> object:
+        """Add to what is there."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go to the start."""
+
+    def truncate(self) -> int:
+        """Forget what follows."""
 
 
 #: Sends a request and gives the reply, whatever its status; raises where no reply could be had.

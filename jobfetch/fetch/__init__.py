@@ -8,7 +8,6 @@ with its address, and what is wanted of it) and `linked` (files that a result li
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,9 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from jobfetch import disk, export, flatten, jsonfile, poll, records
+from jobfetch import disk, export, flatten, poll, records
 from jobfetch.errors import Exit, JobFailed, JobfetchError, Partial, ResultGone
 from jobfetch.fetch import linked
+from jobfetch.fetch.hearing import checked_json, hashed, overheard
 from jobfetch.fetch.service import SMALL, Service, Waiting, Wanted, checked, ends_the_run, resolved
 from jobfetch.model import Format, Json, Outcome, State, Status, StoredAsset, promised_json, rfc3339
 
@@ -187,20 +187,22 @@ def _state_of(error: JobfetchError | None) -> State | None:
 # --- the result ---
 
 
-def _stream(service: Service, job_id: str, status: Status, path: Path | None, *, recorded: bool) -> tuple[int, str]:
-    """Store a result as it comes, without holding it in memory; its length and SHA-256."""
-    digest = hashlib.sha256()
-    with _opened(path, recorded=recorded) as file:
-        reply = resolved(service, job_id, status, file)
+def _stream(
+    service: Service, job_id: str, status: Status, path: Path | None, *, recorded: bool
+) -> tuple[int, str] | None:
+    """Store a result as it comes, without holding it in memory; its length and SHA-256 where a manifest wants them."""
+    ears = (checked_json, hashed) if recorded else (checked_json,)
+    with _opened(path, recorded=recorded) as file, overheard(file, *ears) as sink:
+        reply = resolved(service, job_id, status, sink)
         promised_json(reply)
-        jsonfile.check(file, hear=digest.update)
+        _, *digest = sink.heard()
         length = file.tell()
         if length <= SMALL:
             # a refusal can come with HTTP 200: only a look inside tells
             file.seek(0)
             checked(service, replace(reply, body=file.read()))
             file.seek(0, os.SEEK_END)
-    return length, digest.hexdigest()
+    return (length, digest[0]) if digest else None
 
 
 # --- where it goes ---

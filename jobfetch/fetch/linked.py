@@ -14,6 +14,7 @@ from jobfetch.errors import (
     StillRunning,
     UsageError,
 )
+from jobfetch.fetch.hearing import hashed, overheard
 from jobfetch.fetch.service import Service, Wanted, checked, ends_the_run, refused_link
 from jobfetch.model import (
     Asset,
@@ -79,17 +80,15 @@ def _asset(
     A link that is refused is resolved `anew` once.
     """
     try:
-        with disk.replacing(place / f"{number:04d}", suffix=lambda: suffix) as file:
-            reply = service.follow(asset.request, file)
+        with disk.replacing(place / f"{number:04d}", suffix=lambda: suffix) as file, overheard(file, hashed) as sink:
+            reply = service.follow(asset.request, sink)
             if refused_link(service, reply) and (fresh := anew(asset.path)):
-                reply = service.follow(fresh, file)
+                reply = service.follow(fresh, sink)
             checked(service, reply)
             if reply.media_type == "text/html" and not asset.page:
                 raise BadReply("the link answers with a web page")
             suffix = _SUFFIXES.get(reply.media_type, ".bin")
-            length = file.tell()
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # any binary file will do
+            length, [digest] = file.tell(), sink.heard()
     except JobfetchError as error:
         if _ends_the_job(error):
             raise

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from jobfetch import disk, poll
 from jobfetch.errors import (
@@ -29,6 +29,7 @@ from jobfetch.model import (
     Json,
     Reply,
     Request,
+    Sink,
     Status,
     origin,
     safe_url,
@@ -39,7 +40,7 @@ from jobfetch.spec import PLAIN_ERRORS, Address, Provider, Schedule, look
 class Sender(Protocol):
     """Sends a request with credentials for their own origin; a good body goes into `sink` where one is given."""
 
-    def __call__(self, request: Request, *, sink: BinaryIO | None = None) -> Reply:
+    def __call__(self, request: Request, *, sink: Sink | None = None) -> Reply:
         """The reply, after the retries that it deserved."""
 
 
@@ -75,7 +76,7 @@ class Service:
 
         return again
 
-    def follow(self, request: Request, sink: BinaryIO | None = None) -> Reply:
+    def follow(self, request: Request, sink: Sink | None = None) -> Reply:
         """Ask for what a result links to; a secure service's link to an insecure address is not followed."""
         if self.address.base_url.startswith("https:") and not request.url.lower().startswith("https:"):
             raise BadReply(f"{safe_url(request.url)} is a link from https to plain http; not followed")
@@ -139,7 +140,7 @@ def ends_the_run(error: JobfetchError) -> bool:
 # --- the result ---
 
 
-def resolved(service: Service, job_id: str, status: Status, sink: BinaryIO | None) -> Reply:
+def resolved(service: Service, job_id: str, status: Status, sink: Sink | None) -> Reply:
     """The reply to the result request; a link that is refused is resolved anew once, from the job itself."""
     request = status.result
     for _ in range(2):

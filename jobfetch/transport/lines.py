@@ -229,9 +229,7 @@ _FOLD = re.compile(r"[ \t]*\r?\n[ \t]*")
 _PLACE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 #: A head that can be read at a glance: each field on a line of its own, and a body of known length. There is one way
 #: only in which a text can match, so that what does not is found out at once.
-_HEAD = re.compile(
-    rb"HTTP/1\.1 ([2-5][0-9]{2}) ([ -~]*)\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*\r\n){1,100})\r\n"
-)
+_HEAD = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2}) ([ -~]*)\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*\r\n){1,100})\r\n")
 #: Fields that say how long the body is, or what becomes of the connection after it.
 _FRAMING = {"content-length", "transfer-encoding", "connection"}
 _BODILESS = {204, 304}
