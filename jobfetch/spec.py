@@ -15,12 +15,12 @@ from urllib.parse import quote
 from jobfetch.errors import (
     BadReply,
     ConfigError,
-    CredentialsError,
     Forbidden,
     JobfetchError,
     NotFound,
     NotJson,
     ResultGone,
+    Unauthorized,
     Unavailable,
     UsageError,
 )
@@ -164,7 +164,7 @@ _SHAPES: dict[Kind, tuple[type[JobfetchError], str, str]] = {
     Kind.RETRY: (Unavailable, "is unavailable", "run the same line again later"),
     Kind.OUTAGE: (Unavailable, "is in trouble", "run the same line again later"),
     Kind.CREDENTIALS: (
-        CredentialsError,
+        Unauthorized,
         "refused the credentials",
         "`jobfetch auth status` tells where they come from, `jobfetch auth login PROVIDER` gives new ones",
     ),

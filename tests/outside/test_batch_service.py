@@ -71,15 +71,43 @@ def test_a_rate_holds_for_all_workers_together(serve: Callable[[Talk], RawServer
     assert all(late - early >= 0.9 for early, late in zip(at, at[10:], strict=False))
 
 
-@pytest.mark.parametrize(("answer", "code", "most"), [(DOWN, 10, 20), (REFUSED, 4, 4)])
+@pytest.mark.parametrize("workers", [4, 64])
+@pytest.mark.parametrize(("answer", "code"), [(DOWN, 10), (REFUSED, 4)])
 def test_what_fails_alike_for_everybody_ends_the_run_with_one_message(
-    serve: Callable[[Talk], RawServer], vision: Callable[..., Any], answer: bytes, code: int, most: int
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any], out: Path, answer: bytes, code: int, *, workers: int
 ) -> None:
     server = serve(lambda peer: peer.send(answer))
-    run = vision(server, 200, "--retries", "0", "--workers", "4")
+    run = vision(server, 200, "--retries", "0", "--workers", str(workers))
     assert run.code == code
-    assert len(server.heads) <= most
+    # once ten have failed, only what is on its way by then comes in
+    assert 10 <= len(server.heads) <= 10 + workers
     assert run.said.count("error:") == 1
+    failed = [json.loads(line) for line in (out / "made" / "manifest.jsonl").read_text().splitlines()[1:]]
+    assert (len(failed), {each["error"]["exit_code"] for each in failed}) == (len(server.heads), {code})
+
+
+def test_a_credential_that_is_refused_for_one_job_costs_that_job_alone(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
+) -> None:
+    refused = ["7"]
+    server = serve(lambda peer: peer.send(REFUSED if peer.head.split()[1].endswith(tuple(refused)) else reply(DONE)))
+    run = vision(server, 9, "--json")
+    assert (run.code, run.verdict["counts"]) == (8, {"credentials": 1, "succeeded": 8})
+    refused.clear()
+    before = len(server.heads)
+    assert vision(server, 9).code == 0
+    assert [head.split()[1].rpartition("/")[2] for head in server.heads[before:]] == ["7"]
+
+
+def test_a_login_that_is_refused_ends_the_run_at_once(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    server = serve(lambda peer: peer.send(REFUSED))
+    keys = {"CLIENT_SECRET": "s", "CLIENT_ID": "i", "TOKEN_URL": f"{server.url}/token", "PROJECT": "p"}
+    program = Here(home, {f"JOBFETCH_COGNITE_{name}": value for name, value in keys.items()})
+    line = ("batch", "download", "cognite", "--jobs", "-", "-o", out, "--base-url", server.url, "--workers", "1")
+    assert program(*line, stdin=b"1\n2\n3\n").code == 4
+    assert [head.split()[1] for head in server.heads] == ["/token"]
 
 
 def test_a_service_that_is_not_there_ends_the_run(home: Path, out: Path) -> None:
