@@ -559,7 +559,7 @@ def read_status(provider: Provider, address: Address, reply: Reply, now: datetim
     warnings = [warning] if (warning := promised_json(reply)) else []
     warnings += job.warnings(reply) if job.warnings and state.terminal else ()
     if not words.knows(word):
-        warnings.append(f'{provider.name} says "{word}", a state nobody has documented; taken as running')
+        warnings.append(undocumented(provider, word))
     failed_items = job.partial(reply) if job.partial and state.terminal else ()
     if state is State.SUCCEEDED and failed_items:
         state = State.PARTIAL
@@ -584,6 +584,11 @@ def read_status(provider: Provider, address: Address, reply: Reply, now: datetim
         retry_after=wait_asked(reply, job.hint, now),
         warnings=tuple(warnings),
     )
+
+
+def undocumented(provider: Provider, word: str) -> str:
+    """What is told of a state that the service's documents do not name, wherever it says so."""
+    return f'{provider.name} says "{word}", a state nobody has documented; taken as running'
 
 
 def _time(reply: Reply, path: str | None) -> str | None:

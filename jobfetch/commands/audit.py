@@ -202,7 +202,10 @@ def _again(ui: Ui, report: Report, network: Network, options: Options, left: dic
             service = desk.plan.service
             # made anew from what will be asked: another address than the folder's own is refused
             asked = header(service.provider, session.asked, session.account.profile, service.address)
-            conclude(desk, iter([Target(place=place, header=asked, source=Named(service=service, ids=ids))]))
+            conclude(
+                desk,
+                iter([Target(place=place, header=asked, source=Named(service=service, ids=ids, warn=ui.warn_once))]),
+            )
 
 
 def _session_of(place: Path, head: Header, network: Network, options: Options, started: float) -> Session:

@@ -287,7 +287,7 @@ def _targets(desk: Desk, profile: str | None) -> Iterator[Target]:
     head = partial(header, service.provider, asked, profile)
     if asked.options.jobs:
         ids = jobids.read(asked.options.jobs, asked.options.jobs_key)
-        yield Target(place=place, header=head(service.address), source=_named(service, ids, asked.options.limit))
+        yield Target(place=place, header=head(service.address), source=_named(desk, service, ids))
     elif listing and group and not name:
         for each in _groups(desk):
             if asked.options.limit is not None and desk.books.progress.settled >= asked.options.limit:
@@ -300,8 +300,8 @@ def _targets(desk: Desk, profile: str | None) -> Iterator[Target]:
         yield Target(place=place, header=head(service.address), source=_listed(desk, service, None))
 
 
-def _named(service: Service, ids: Iterator[str], limit: int | None) -> Source:
-    return Named(service=service, ids=ids, limit=limit)
+def _named(desk: Desk, service: Service, ids: Iterator[str]) -> Source:
+    return Named(service=service, ids=ids, warn=desk.ui.warn_once, limit=desk.asked.options.limit)
 
 
 def _listed(desk: Desk, service: Service, promised: int | None) -> Source:
@@ -318,7 +318,7 @@ def _listed(desk: Desk, service: Service, promised: int | None) -> Source:
     return Listed(
         service=service,
         listing=service.provider.listing,
-        warn=desk.ui.warn,
+        warn=desk.ui.warn_once,
         expect=expect,
         limit=left,
         promised=promised,

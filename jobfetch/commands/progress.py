@@ -74,7 +74,7 @@ class Teller:
     def looked(self, job_id: str, status: Status, wait: float | None) -> None:  # noqa: ARG002 - what a watcher takes
         """A look came back."""
         for warning in status.warnings:
-            self._ui.once(f"warning: {warning}")
+            self._ui.warn_once(warning)
 
     def failed(self, job_id: str, error: JobfetchError, wait: float) -> None:
         """A look failed and is made again."""

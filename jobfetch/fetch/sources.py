@@ -94,6 +94,7 @@ class Named:
 
     service: Service
     ids: Iterable[str]
+    warn: Callable[[str], None]
     limit: int | None = None
     seen: set[int] = field(default_factory=set)
     whole: bool = False
@@ -112,7 +113,7 @@ class Named:
         listing, service = self.service.provider.listing, self.service
         if listing is None:
             return batched(job_ids)
-        return pager.states(service.provider, listing, service.address, asker(service), job_ids)
+        return pager.states(service.provider, listing, service.address, asker(service), job_ids, warn=self.warn)
 
     def named(self, job_id: str) -> bool:
         """Whether the user has named this one."""

@@ -34,6 +34,11 @@ def vision(home: Path, out: Path) -> Callable[..., Any]:
     return download
 
 
+def last_of(head: str) -> str:
+    """The last part of the path that was asked for."""
+    return head.split()[1].partition("?")[0].rpartition("/")[2]
+
+
 class Noted:
     """When each connection came, and what it was answered: by `talk`, given how many came before."""
 
@@ -90,13 +95,13 @@ def test_a_credential_that_is_refused_for_one_job_costs_that_job_alone(
     serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
 ) -> None:
     refused = ["7"]
-    server = serve(lambda peer: peer.send(REFUSED if peer.head.split()[1].endswith(tuple(refused)) else reply(DONE)))
+    server = serve(lambda peer: peer.send(REFUSED if last_of(peer.head) in refused else reply(DONE)))
     run = vision(server, 9, "--json")
     assert (run.code, run.verdict["counts"]) == (8, {"credentials": 1, "succeeded": 8})
     refused.clear()
     before = len(server.heads)
     assert vision(server, 9).code == 0
-    assert [head.split()[1].rpartition("/")[2] for head in server.heads[before:]] == ["7"]
+    assert [last_of(head) for head in server.heads[before:]] == ["7"]
 
 
 def test_a_login_that_is_refused_ends_the_run_at_once(
@@ -162,6 +167,29 @@ def test_a_run_that_waits_for_ids_from_a_pipe_can_be_interrupted(jobfetch: Progr
         assert b"Fatal" not in process.stderr.read()
     signal.signal(signal.SIGINT, before)
     assert process.returncode == 130
+
+
+def test_an_undocumented_state_in_a_list_is_warned_of_once_a_run_and_costs_no_request(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    listed = {
+        "details": {"batches": [{"id": "one"}, {"id": "two"}]},
+        "one": {"jobs": [{"id": "1", "status": "in_progress"}, {"id": "2", "status": "in_progress"}]},
+        # the list does not tell of this one
+        "two": {"jobs": [{"id": "3", "status": "in_progress"}, {"id": "4"}]},
+        "4": {"job_id": "4", "status": "in_progress"},
+    }
+
+    def talk(peer: Peer) -> None:
+        peer.send(reply(json.dumps({"success": True, "data": listed[last_of(peer.head)]}).encode()))
+
+    server = serve(talk)
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "-o", out, "--base-url", server.url)
+    assert program(*line, "--dry-run").said.count("nobody has documented") == 1
+    run = program(*line)
+    assert (run.code, run.said.count("nobody has documented")) == (75, 1)
+    assert [last_of(head) for head in server.heads] == [*["details", "one", "two"] * 2, "4"]
 
 
 # --- who else is told ---
