@@ -14,7 +14,7 @@ from jobfetch.commands.batch import Options, Session, conclude, connected, heade
 from jobfetch.commands.ending import announce
 from jobfetch.commands.progress import size
 from jobfetch.commands.report import Common, Report, run
-from jobfetch.errors import ConfigError, Exit, JobfetchError, Partial, UsageError, recorded
+from jobfetch.errors import ConfigError, Exit, FolderLocked, JobfetchError, Partial, UsageError, recorded
 from jobfetch.fetch import Wanted
 from jobfetch.fetch.after import failed, reason
 from jobfetch.fetch.batch import Books, counted
@@ -194,6 +194,7 @@ def _again(ui: Ui, report: Report, network: Network, options: Options, left: dic
     started, books = time.monotonic(), Books()
     if not left:
         ui.note("nothing is missing")
+    locked: list[FolderLocked] = []
     for place, ids in left.items():
         with Manifest.read(place) as manifest:
             head = manifest.header
@@ -202,10 +203,16 @@ def _again(ui: Ui, report: Report, network: Network, options: Options, left: dic
             service = desk.plan.service
             # made anew from what will be asked: another address than the folder's own is refused
             asked = header(service.provider, session.asked, session.account.profile, service.address)
-            conclude(
-                desk,
-                iter([Target(place=place, header=asked, source=Named(service=service, ids=ids, warn=ui.warn_once))]),
-            )
+            source = Named(service=service, ids=ids, warn=ui.warn_once)
+            try:
+                conclude(desk, iter([Target(place=place, header=asked, source=source)]))
+            except FolderLocked as error:
+                # another run is at work there, which says nothing of the other folders
+                locked.append(error)
+    for error in locked[1:]:
+        ui.warn(error.message)
+    if locked:
+        raise locked[0]
 
 
 def _session_of(place: Path, head: Header, network: Network, options: Options, started: float) -> Session:

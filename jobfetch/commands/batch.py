@@ -25,7 +25,7 @@ from jobfetch.fetch import Service, Wanted
 from jobfetch.fetch.after import failed, reason, write_failures, write_tables
 from jobfetch.fetch.batch import Books, Folder, Plan, needless
 from jobfetch.fetch.download import Target, download
-from jobfetch.fetch.sources import Listed, Named, Source, asker
+from jobfetch.fetch.sources import Allowance, Listed, Named, Source, asker
 from jobfetch.fetch.workers import Stop, Workers
 from jobfetch.manifest import FAILURES, NAME, Header, Manifest, refuse_other
 from jobfetch.model import Deadline, Format, fingerprint, origin
@@ -285,31 +285,30 @@ def _targets(desk: Desk, profile: str | None) -> Iterator[Target]:
     name = params.get(group.param) if group else None
     place = asked.output / disk.safe_name(name) if name else asked.output
     head = partial(header, service.provider, asked, profile)
+    allowance = Allowance(asked.options.limit)
     if asked.options.jobs:
         ids = jobids.read(asked.options.jobs, asked.options.jobs_key)
-        yield Target(place=place, header=head(service.address), source=_named(desk, service, ids))
+        yield Target(place=place, header=head(service.address), source=_named(desk, service, ids, allowance))
     elif listing and group and not name:
         for each in _groups(desk):
-            if asked.options.limit is not None and desk.books.progress.settled >= asked.options.limit:
+            if allowance.left == 0:
                 return
             here = replace(service, address=replace(service.address, params={**params, group.param: each.id}))
             place = asked.output / disk.safe_name(each.id)
             desk.ui.detail(f"{group.param} {each.id}: {place}")
-            yield Target(place=place, header=head(here.address), source=_listed(desk, here, each.total))
+            yield Target(place=place, header=head(here.address), source=_listed(desk, here, each.total, allowance))
     else:
-        yield Target(place=place, header=head(service.address), source=_listed(desk, service, None))
+        yield Target(place=place, header=head(service.address), source=_listed(desk, service, None, allowance))
 
 
-def _named(desk: Desk, service: Service, ids: Iterator[str]) -> Source:
-    return Named(service=service, ids=ids, warn=desk.ui.warn_once, limit=desk.asked.options.limit)
+def _named(desk: Desk, service: Service, ids: Iterator[str], allowance: Allowance) -> Source:
+    return Named(service=service, ids=ids, warn=desk.ui.warn_once, allowance=allowance)
 
 
-def _listed(desk: Desk, service: Service, promised: int | None) -> Source:
+def _listed(desk: Desk, service: Service, promised: int | None, allowance: Allowance) -> Source:
     if service.provider.listing is None:
         raise AssertionError("a provider without a list was refused before")
-    limit = desk.asked.options.limit
-    before = desk.books.progress.settled
-    left = None if limit is None else limit - before
+    before, left = desk.books.progress.settled, allowance.left
 
     def expect(number: int) -> None:
         # a number that one thread writes and another shows
@@ -320,7 +319,7 @@ def _listed(desk: Desk, service: Service, promised: int | None) -> Source:
         listing=service.provider.listing,
         warn=desk.ui.warn_once,
         expect=expect,
-        limit=left,
+        allowance=allowance,
         promised=promised,
     )
 

@@ -36,6 +36,10 @@ class Teller:
         what = outcome.error.message if outcome.error else f"{outcome.state}"
         self._ui.detail(f"{outcome.job_id}: {what}")
 
+    def passed(self, problem: JobfetchError) -> None:
+        """Tell what else went wrong beside what the command ends with."""
+        self._ui.warn(problem.message)
+
     def line(self, progress: Progress) -> str:
         """Counts, speed, time left, and what holds everything up."""
         speed = self._speed(progress.done + progress.failed)

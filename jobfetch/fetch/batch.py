@@ -75,6 +75,9 @@ class Watcher(Protocol):
     def settled(self, outcome: Outcome) -> None:
         """A job was asked for, and what it came to is recorded."""
 
+    def passed(self, problem: JobfetchError) -> None:
+        """A folder was left as it is, or its list broke off, beside what the run itself ends with."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:

@@ -5,7 +5,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -169,21 +169,37 @@ def test_a_run_that_waits_for_ids_from_a_pipe_can_be_interrupted(jobfetch: Progr
     assert process.returncode == 130
 
 
+TWO_BATCHES = {
+    "details": {"batches": [{"id": "one"}, {"id": "two"}]},
+    "one": {"jobs": [{"id": "1", "status": "in_progress"}, {"id": "2", "status": "in_progress"}]},
+    # the list does not tell of the second
+    "two": {"jobs": [{"id": "3", "status": "in_progress"}, {"id": "4"}]},
+    "4": {"job_id": "4", "status": "in_progress"},
+}
+
+
+def telling(data: Mapping[str, Any]) -> Talk:
+    """Playment, where each thing is told by the last part of its path."""
+    return lambda peer: peer.send(reply(json.dumps({"success": True, "data": data[last_of(peer.head)]}).encode()))
+
+
+def test_what_ends_the_run_leaves_the_folders_that_wait_in_order(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    (out / "two").mkdir()
+    (out / "two" / "manifest.jsonl").write_text("mine\n")
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "-o", out, "--base-url", serve(telling(TWO_BATCHES)).url, "--wait")
+    run = program(*line, "--json")
+    assert (run.code, run.verdict["counts"]) == (3, {"running": 2})
+    assert run.verdict["outputs"] == [str(out / "one" / "manifest.jsonl")]
+    assert not (out / "one" / ".jobfetch.lock").exists()
+
+
 def test_an_undocumented_state_in_a_list_is_warned_of_once_a_run_and_costs_no_request(
     home: Path, out: Path, serve: Callable[[Talk], RawServer]
 ) -> None:
-    listed = {
-        "details": {"batches": [{"id": "one"}, {"id": "two"}]},
-        "one": {"jobs": [{"id": "1", "status": "in_progress"}, {"id": "2", "status": "in_progress"}]},
-        # the list does not tell of this one
-        "two": {"jobs": [{"id": "3", "status": "in_progress"}, {"id": "4"}]},
-        "4": {"job_id": "4", "status": "in_progress"},
-    }
-
-    def talk(peer: Peer) -> None:
-        peer.send(reply(json.dumps({"success": True, "data": listed[last_of(peer.head)]}).encode()))
-
-    server = serve(talk)
+    server = serve(telling(TWO_BATCHES))
     program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
     line = ("batch", "download", "playment", "-o", out, "--base-url", server.url)
     assert program(*line, "--dry-run").said.count("nobody has documented") == 1

@@ -10,7 +10,7 @@ import pytest
 
 from jobfetch import pager
 from jobfetch.errors import BadReply, Unavailable
-from jobfetch.fetch.sources import limited
+from jobfetch.fetch.sources import Allowance, limited
 from jobfetch.model import Reply, Request, State
 from jobfetch.paging import Cursor, NextUrl, Offset, Page, PageNumber
 from jobfetch.providers import justcrawl, playment
@@ -208,7 +208,7 @@ def test_the_walk_is_lazy() -> None:
             {"items": jobs(*range(len(asked) * 10, len(asked) * 10 + 10)), "next": str(len(asked))}, request.url
         )
 
-    pages = limited(walk(listing(), ask), 15)
+    pages = limited(walk(listing(), ask), Allowance(15))
     assert asked == []
     assert sum(map(len, pages)) == 15
     assert len(asked) == 2
