@@ -171,14 +171,23 @@ class Manifest:
             raise
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Open the manifest of a folder to look into it. `UsageError` where there is none."""
+    def read(cls, folder: Path) -> Self | None:
+        """Open the manifest of a folder to look into it; None where nothing is recorded yet.
+
+        Raises:
+            UsageError: there is none.
+            ConfigError: it is no manifest.
+
+        """
         path = folder / NAME
         if not path.is_file():
             raise UsageError(f"{folder} holds no {NAME}", hint="name the folder that a batch download filled")
         with disk.explained(path):
             file = path.open("rb", buffering=0)
         try:
+            if _is_torn(file.readline()):
+                file.close()
+                return None
             return cls(path, file, None)
         except BaseException:
             file.close()
@@ -242,8 +251,7 @@ class Manifest:
             # a buffer of its own: the file itself stays unbuffered, so that what is written is written
             with os.fdopen(os.dup(self._file.fileno()), "rb") as lines:
                 first = lines.readline()
-                torn = first.startswith(_BEGINS) or _BEGINS.startswith(first)
-                if expected is None or first.endswith(b"\n") or not torn:
+                if not _is_torn(first):
                     self.header = _header(first, self._path)
                     self._end = len(first)
                 else:
@@ -296,6 +304,11 @@ def _line_at(descriptor: int, place: int) -> bytes:
         if end:
             break
     return line
+
+
+def _is_torn(first: bytes) -> bool:
+    """Whether the first line of a file is a header of ours that was never written to its end."""
+    return not first.endswith(b"\n") and (first.startswith(_BEGINS) or _BEGINS.startswith(first))
 
 
 def _is_left(state: str | None, error: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from jobfetch.commands.progress import size
 from jobfetch.commands.report import Common, Report, run
 from jobfetch.errors import ConfigError, Exit, FolderLocked, JobfetchError, Partial, UsageError, recorded
 from jobfetch.fetch import Wanted
-from jobfetch.fetch.after import failed, reason
+from jobfetch.fetch.after import reason
 from jobfetch.fetch.batch import Books, counted
 from jobfetch.fetch.download import Target
 from jobfetch.fetch.sources import Named
@@ -49,9 +50,10 @@ def status(folder: str, common: Common) -> int:
     def work(ui: Ui, report: Report) -> None:
         report.tally, report.data = Tally(), []
         for place in folders_of(folder):
-            with Manifest.read(place) as manifest:
-                report.provider = manifest.header.provider
-                told = _state_of(manifest, report.tally)
+            manifest = Manifest.read(place)
+            with manifest or contextlib.nullcontext():
+                report.provider = manifest.header.provider if manifest else report.provider
+                told = _state_of(place, manifest, report.tally)
             report.data.append(told)
             if not common.json:
                 export.to_stdout("".join(ui.safe(line) + "\n" for line in _as_text(told)).encode())
@@ -60,11 +62,11 @@ def status(folder: str, common: Common) -> int:
     return run(common, work)
 
 
-def _state_of(manifest: Manifest, tally: Tally) -> dict[str, Json]:
+def _state_of(place: Path, manifest: Manifest | None, tally: Tally) -> dict[str, Json]:
     states: Counter[str] = Counter()
     causes: Counter[str] = Counter()
     length, oldest = 0, None
-    for entry in manifest.entries():
+    for entry in manifest.entries() if manifest else ():
         code = counted(entry, _STRICT)
         states[str(entry.state or code.outcome)] += 1
         length += entry.bytes or 0
@@ -77,10 +79,10 @@ def _state_of(manifest: Manifest, tally: Tally) -> dict[str, Json]:
             error = recorded(code, said.message, said.code)
         tally.add(entry.job_id, entry.state, code, error)
     return {
-        "folder": str(manifest.folder),
-        "provider": manifest.header.provider,
-        "params": manifest.header.params,
-        "jobs": len(manifest),
+        "folder": str(place),
+        "provider": manifest.header.provider if manifest else None,
+        "params": manifest.header.params if manifest else {},
+        "jobs": len(manifest) if manifest else 0,
         "counts": dict(sorted(states.items())),
         "bytes": length,
         "oldest_pending": oldest,
@@ -89,6 +91,8 @@ def _state_of(manifest: Manifest, tally: Tally) -> dict[str, Json]:
 
 
 def _as_text(told: dict[str, Json]) -> list[str]:
+    if told["provider"] is None:
+        return [f"{told['folder']}: nothing is recorded yet"]
     params = ", ".join(f"{name} {value}" for name, value in told["params"].items())
     counts = ", ".join(f"{number} {state}" for state, number in told["counts"].items()) or "none"
     lines = [
@@ -99,6 +103,30 @@ def _as_text(told: dict[str, Json]) -> list[str]:
     lines += [f"  pending   since {told['oldest_pending']}"] if told["oldest_pending"] else []
     lines += [f"  failed    {number} {cause}" for cause, number in told["failures"].items()]
     return lines
+
+
+# --- what verify and retry share ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """The jobs of a folder that are to be asked for again."""
+
+    place: Path
+    header: Header
+    ids: list[str]
+
+
+def _manifests(ui: Ui, report: Report, folder: str) -> Iterator[Manifest]:
+    """The manifest of each folder, open while it is looked at; one in which nothing is recorded yet is told of."""
+    for place in folders_of(folder):
+        manifest = Manifest.read(place)
+        if manifest is None:
+            ui.note(f"{place}: nothing is recorded yet")
+            continue
+        with manifest:
+            report.provider = manifest.header.provider
+            yield manifest
 
 
 # --- verify ---
@@ -116,24 +144,30 @@ def verify(folder: str, common: Common, network: Network, options: Options, *, r
     """Compare every file with its record by length and hash; with `repair`, ask again for those that differ."""
 
     def work(ui: Ui, report: Report) -> None:
-        places = folders_of(folder)
-        report.data, bad = [], dict[Path, list[str]]()
-        for place in places:
-            with Manifest.read(place) as manifest:
-                report.provider = manifest.header.provider
+        with announce(ui, report, options.endings()):
+            refuse_empty(network, options)
+            bad: list[_Missing] = []
+            report.data = []
+            for manifest in _manifests(ui, report, folder):
                 found = list(differences(manifest))
-            report.data += [{"folder": str(place), "job_id": d.job_id, "problem": d.problem} for d in found]
-            bad[place] = [each.job_id for each in found]
-            for each in found if not common.json else ():
-                export.to_stdout(f"{ui.safe(str(place))}\t{ui.safe(each.job_id)}\t{ui.safe(each.problem)}\n".encode())
-        ui.note(f"{len(report.data)} differences")
-        if report.data and not repair:
-            raise Partial(
-                f"{len(report.data)} files are not what was written", hint="--repair asks the service for them again"
-            )
-        _again(ui, report, network, options, {place: ids for place, ids in bad.items() if ids})
+                bad.append(_Missing(manifest.folder, manifest.header, [each.job_id for each in found]))
+                report.data += _told(ui, common, manifest.folder, found)
+            ui.note(f"{len(report.data)} differences")
+            if report.data and not repair:
+                raise Partial(
+                    f"{len(report.data)} files are not what was written",
+                    hint="--repair asks the service for them again",
+                )
+            _again(ui, report, network, options, bad)
 
     return run(common, work)
+
+
+def _told(ui: Ui, common: Common, place: Path, found: list[Difference]) -> list[dict[str, Json]]:
+    """The differences in a folder as data; they are printed where they are not wanted as such."""
+    for each in found if not common.json else ():
+        export.to_stdout(f"{ui.safe(str(place))}\t{ui.safe(each.job_id)}\t{ui.safe(each.problem)}\n".encode())
+    return [{"folder": str(place), "job_id": each.job_id, "problem": each.problem} for each in found]
 
 
 def differences(manifest: Manifest) -> Iterator[Difference]:
@@ -173,44 +207,48 @@ def retry(folder: str, common: Common, network: Network, options: Options) -> in
     """Ask again for every job of a folder that is not there: those that failed, and those that ran."""
 
     def work(ui: Ui, report: Report) -> None:
-        refuse_empty(network, options)
-        wanted = replace(_STRICT, allow_partial=options.allow_partial)
-        left = {}
-        for place in folders_of(folder):
-            with Manifest.read(place) as manifest:
-                report.provider = manifest.header.provider
-                bad = [entry.job_id for entry in failed(manifest, wanted)]
-                left[place] = bad + [
-                    e.job_id for e in manifest.entries(left=True) if counted(e, wanted) is Exit.RUNNING
-                ]
-        with announce(ui, report, report.provider or "", options.endings()):
-            _again(ui, report, network, options, {place: ids for place, ids in left.items() if ids})
+        with announce(ui, report, options.endings()):
+            refuse_empty(network, options)
+            wanted = replace(_STRICT, allow_partial=options.allow_partial)
+            left = [
+                _Missing(manifest.folder, manifest.header, list(_left(manifest, wanted)))
+                for manifest in _manifests(ui, report, folder)
+            ]
+            if left and not any(each.ids for each in left):
+                ui.note("nothing is missing")
+            _again(ui, report, network, options, left)
 
     return run(common, work)
 
 
-def _again(ui: Ui, report: Report, network: Network, options: Options, left: dict[Path, list[str]]) -> None:
+def _left(manifest: Manifest, wanted: Wanted) -> Iterator[str]:
+    """The jobs that are not all there, as far as that is wanted, or of which another try may bring more."""
+    for entry in manifest.entries(left=True):
+        if not entry.done or counted(entry, wanted) is not Exit.DONE:
+            yield entry.job_id
+
+
+def _again(ui: Ui, report: Report, network: Network, options: Options, left: list[_Missing]) -> None:
     """Ask for these jobs of these folders, as the folders' own manifests say."""
     started, books = time.monotonic(), Books()
-    if not left:
-        ui.note("nothing is missing")
     locked: list[FolderLocked] = []
-    for place, ids in left.items():
-        with Manifest.read(place) as manifest:
-            head = manifest.header
-        session = _session_of(place, head, network, options, started)
+    for each in left:
+        if not each.ids:
+            continue
+        place = each.place
+        session = _session_of(place, each.header, network, options, started)
         with connected(ui, report, session, named=True, refresh=True, books=books) as desk:
             service = desk.plan.service
             # made anew from what will be asked: another address than the folder's own is refused
             asked = header(service.provider, session.asked, session.account.profile, service.address)
-            source = Named(service=service, ids=ids, warn=ui.warn_once)
+            source = Named(service=service, ids=each.ids, warn=ui.warn_once)
             try:
                 conclude(desk, iter([Target(place=place, header=asked, source=source)]))
             except FolderLocked as error:
                 # another run is at work there, which says nothing of the other folders
                 locked.append(error)
-    for error in locked[1:]:
-        ui.warn(error.message)
+    for other in locked[1:]:
+        ui.warn(other.message)
     if locked:
         raise locked[0]
 

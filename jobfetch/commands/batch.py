@@ -69,8 +69,9 @@ def fetch(provider: str, common: Common, network: Network, options: Options) -> 
 
     def work(ui: Ui, report: Report) -> None:
         started = time.monotonic()
-        refuse_empty(network, options)
-        with announce(ui, report, provider, options.endings()):
+        report.provider = provider
+        with announce(ui, report, options.endings()):
+            refuse_empty(network, options)
             account = account_of(provider, report, network)
             session = Session(account, network, settled(account, options, secret_stdin=network.secret_stdin), started)
             with connected(ui, report, session, named=bool(options.jobs)) as desk:
@@ -379,8 +380,8 @@ def _tell_only(desk: Desk, targets: Iterator[Target], *, ids: bool) -> None:
     for target in targets:
         with contextlib.ExitStack() as stack:
             manifest = None
-            if (target.place / NAME).is_file():
-                manifest = stack.enter_context(Manifest.read(target.place))
+            if (target.place / NAME).is_file() and (manifest := Manifest.read(target.place)):
+                stack.enter_context(manifest)
                 refuse_other(target.place, manifest.header, target.header)
             plan = replace(desk.plan, wanted=replace(desk.plan.wanted, output=target.place))
             for page in target.source.first():

@@ -58,7 +58,9 @@ def test_a_torn_last_line_is_cut_off_before_anything_is_appended(
     file = tmp_path / "manifest.jsonl"
     whole = file.read_bytes()
     file.write_bytes(whole + torn)
-    with Manifest.read(tmp_path) as manifest:
+    read = Manifest.read(tmp_path)
+    assert read
+    with read as manifest:
         assert len(manifest) == 1
     assert file.read_bytes() == whole + torn
     with begin() as manifest:
