@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import Enum
 from urllib.parse import quote
@@ -506,6 +506,19 @@ class Provider:
     def variable(self, name: str) -> str:
         """The environment variable for a setting or secret, for example `JOBFETCH_COGNITE_PROJECT`."""
         return f"JOBFETCH_{self.name}_{name}".upper()
+
+    @property
+    def login_settings(self) -> tuple[str, ...]:
+        """The settings that only say how to log in: the jobs are the same with others."""
+        schemes = [scheme for scheme in self.auth.schemes if not isinstance(scheme, HeaderKey)]
+        named = {getattr(scheme, each.name) for scheme in schemes for each in fields(scheme)}
+        return tuple(param.name for param in self.settings if param.name in named)
+
+    @property
+    def account_options(self) -> tuple[str, ...]:
+        """Options that say where and how to ask, and not for whose jobs."""
+        files = (f"{secret.name}_file" for secret in self.auth.secrets)
+        return ("base_url", "states", *self.login_settings, *files)
 
     @property
     def filters(self) -> tuple[Param, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobfetch import disk, export
-from jobfetch.commands.account import Network, account_of, refuse_empty
+from jobfetch.commands.account import MOST_PATIENCE, Network, account_of, refuse_empty, stdin_text
 from jobfetch.commands.batch import Options, Session, conclude, connected, header, settled
 from jobfetch.commands.ending import announce
 from jobfetch.commands.progress import size
@@ -231,6 +231,9 @@ def _left(manifest: Manifest, wanted: Wanted) -> Iterator[str]:
 def _again(ui: Ui, report: Report, network: Network, options: Options, left: list[_Missing]) -> None:
     """Ask for these jobs of these folders, as the folders' own manifests say."""
     started, books = time.monotonic(), Books()
+    if network.secret_stdin and any(each.ids for each in left):
+        # it can be read only once, and each folder has a connection of its own
+        network = replace(network, secret_text=stdin_text(report.provider or "PROVIDER", MOST_PATIENCE))
     locked: list[FolderLocked] = []
     for each in left:
         if not each.ids:
@@ -256,8 +259,16 @@ def _again(ui: Ui, report: Report, network: Network, options: Options, left: lis
 def _session_of(place: Path, head: Header, network: Network, options: Options, started: float) -> Session:
     if head.provider not in PROVIDERS:
         raise ConfigError(f"{place / NAME}: there is no provider {head.provider!r}")
+    for name in network.options:
+        if name not in PROVIDERS[head.provider].account_options:
+            raise UsageError(
+                f"{place} holds jobs of {head.provider}, which takes no --{name.replace('_', '-')}",
+                hint=f"jobfetch providers show {head.provider}",
+            )
     params = {name: value for name, value in head.params.items() if name != "assets"}
     network = replace(network, options={**params, **network.options}, profile=network.profile or head.profile)
-    kept = replace(options, output=str(place), format=head.format, assets="assets" in head.params, jobs="-")
+    kept = replace(
+        options, output=str(place), format=options.format or head.format, assets="assets" in head.params, jobs="-"
+    )
     account = account_of(head.provider, Report(), network)
     return Session(account, network, settled(account, kept), started)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from jobfetch import disk, export, jobids, limits, pager
 from jobfetch import rate as rates
@@ -29,7 +28,8 @@ from jobfetch.fetch.sources import Allowance, Listed, Named, Source, asker
 from jobfetch.fetch.workers import Stop, Workers
 from jobfetch.manifest import FAILURES, NAME, Header, Manifest, refuse_other
 from jobfetch.model import Deadline, Format, fingerprint, origin
-from jobfetch.spec import Address, HeaderKey, Provider
+from jobfetch.providers import PROVIDERS
+from jobfetch.spec import Address, Provider
 from jobfetch.ui import Ui
 
 #: Causes of failures that are told one by one.
@@ -220,7 +220,7 @@ def _finish(ui: Ui, report: Report, plan: Plan, session: Session, folder: Folder
     if path:
         report.outputs.append(str(path))
         _tell_failures(ui, manifest, wanted)
-        ui.note(f"  next: {shlex.join(retry_line(manifest.folder, session.network, asked.options))}")
+        ui.note(f"  next: {shlex.join(retry_line(manifest, session.network, asked))}")
 
     def check() -> None:
         if plan.stop.error:
@@ -241,18 +241,34 @@ def _tell_failures(ui: Ui, manifest: Manifest, wanted: Wanted) -> None:
         ui.note(f"and {number - MOST_CAUSES} more: see {manifest.folder / FAILURES}")
 
 
-def retry_line(folder: Path, network: Network, options: Options) -> list[str]:
-    """The command that asks again for what failed in a folder, in the same way."""
-    line = ["jobfetch", "batch", "retry", str(folder)]
+def retry_line(manifest: Manifest, network: Network, asked: Asked) -> list[str]:
+    """The command that asks again for what failed in a folder, in the same way.
+
+    It repeats what was typed and what the folder's manifest does not tell.
+    """
+    head, options = manifest.header, asked.options
     said = {
-        "--base-url": network.options.get("base_url"),
-        "--profile": network.profile,
-        "--ca-bundle": network.ca_bundle,
-        "--rows": options.rows,
+        **{name: network.options.get(name) for name in PROVIDERS[head.provider].account_options},
+        "profile": network.profile,
+        "ca_bundle": network.ca_bundle,
+        "parse_limit": network.parse_limit,
+        "workers": options.workers,
+        "rate": options.rate,
+        "format": None if asked.shape == head.format else asked.shape,
+        "rows": options.rows,
     }
-    line += [word for option, value in said.items() if value for word in (option, value)]
-    flags = {"--reproducible": options.reproducible, "--allow-partial": options.allow_partial}
-    return line + [option for option, given in flags.items() if given]
+    flags = {
+        "secret_stdin": network.secret_stdin,
+        "reproducible": options.reproducible,
+        "allow_partial": options.allow_partial,
+    }
+    line = ["jobfetch", "batch", "retry", str(manifest.folder)]
+    line += [word for name, value in said.items() if value for word in (_option(name), str(value))]
+    return line + [_option(name) for name, given in flags.items() if given]
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 @contextlib.contextmanager
@@ -345,7 +361,7 @@ def _groups(desk: Desk) -> list[pager.Group]:
 
 def header(spec: Provider, asked: Asked, profile: str | None, address: Address) -> Header:
     """Whose jobs a folder holds; no address and no secret in it."""
-    names = [param.name for param in spec.settings if param.name not in _of_login(spec)]
+    names = [param.name for param in spec.settings if param.name not in spec.login_settings]
     params = {name: address.params[name] for name in names if address.params.get(name)}
     if asked.options.assets:
         # a folder without them would be taken for whole
@@ -359,16 +375,6 @@ def header(spec: Provider, asked: Asked, profile: str | None, address: Address) 
         format=asked.shape,
         origin=f"{fingerprint(home):032x}",
     )
-
-
-def _of_login(spec: Provider) -> set[str]:
-    """The settings that only say how to log in: the jobs are the same with others."""
-    schemes = [scheme for scheme in spec.auth.schemes if not isinstance(scheme, HeaderKey)]
-    return {str(getattr(scheme, name)) for scheme in schemes for name in _names_of(scheme)}
-
-
-def _names_of(scheme: Any) -> list[str]:
-    return [name for name in scheme.__dataclass_fields__ if isinstance(getattr(scheme, name), str)]
 
 
 # --- looking only ---

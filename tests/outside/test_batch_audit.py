@@ -1,6 +1,8 @@
 """`batch status`, `verify` and `retry` from outside, and those who are told elsewhere how a run ended."""
 
 import json
+import re
+import shlex
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +38,62 @@ def test_a_folder_in_which_nothing_is_recorded_yet_is_said_to_be_one(
     run = jobfetch(*ONE, "batch-3", "-o", out, "--dry-run")
     assert (run.code, len(run.out.splitlines())) == (0, 3)
     assert tree(out) == {"batch-3/manifest.jsonl": begun}
+
+
+# --- the command that is printed ---
+
+GONE_FOR_NOW = reply(b"{}", status="503 Service Unavailable")
+
+
+def next_line(said: str) -> list[str]:
+    """The words of the command that was printed, without the program's name."""
+    [line] = re.findall(r"next: jobfetch (.*)", said)
+    return shlex.split(line)
+
+
+@pytest.mark.parametrize("secret", ["file", "stdin"])
+def test_the_command_that_is_printed_works_without_any_other_setting(
+    bare: Program, home: Path, out: Path, serve: Callable[[Talk], RawServer], secret: str
+) -> None:
+    (home / "key").write_text("a-key")
+    given, typed = (("--api-key-file", home / "key"), b"") if secret == "file" else (("--secret-stdin",), b"a-key")
+    data = {"state": "completed", "extraction": {}, "links": {}}
+    ill = [True]
+    server = serve(lambda peer: peer.send(GONE_FOR_NOW if ill[0] else reply(json.dumps(data).encode())))
+    (out / "ids").write_text("a\n")
+    run = None
+    for folder in ("zero", "one", "two"):
+        line = ("batch", "download", "exabase", "--jobs", out / "ids", "-o", out / "made" / folder)
+        run = bare(*line, *given, "--base-url", server.url, "--retries", "0", "--rate", "none", stdin=typed)
+        assert run.code == 10, run.said
+        assert "a-key" not in run.said
+    ill[0] = False
+    assert run
+    words = next_line(run.said)
+    assert bare(*words, stdin=typed).code == 0
+    # and for the folder above, which holds two more of them
+    again = [str(out / "made") if word == str(out / "made" / "two") else word for word in words]
+    assert bare(*again, stdin=typed).code == 0
+    assert len(tree(out / "made")) == 6
+    assert all("X-Api-Key: a-key" in head for head in server.heads)
+
+
+def test_the_command_that_is_printed_makes_the_table_that_was_asked_for(jobfetch: Program, out: Path) -> None:
+    line = ("batch", "download", "expertai", "-o", out, "--jobs", "-", "--retries", "0")
+    assert jobfetch(*line, stdin=b"pages\n").code == 0
+    run = jobfetch(*line, "-f", "csv", "--rows", "words", stdin=b"pages\nteapot\n")
+    assert run.code == 8, run.said
+    table = (out / "rows.csv").read_bytes()
+    (out / "rows.csv").unlink()
+    assert jobfetch(*next_line(run.said), "--retries", "0").code == 11
+    assert (out / "rows.csv").read_bytes() == table
+
+
+def test_asking_again_takes_no_option_of_another_service(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:
+    assert jobfetch(*ONE, "batch-unfinished", "-o", out).code == 75
+    sandbox.clear()
+    run = jobfetch("batch", "retry", out, "--client-id", "x")
+    assert (run.code, "takes no --client-id" in run.said, sandbox.asked()) == (2, True, ())
 
 
 # --- who else is told ---
