@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, Self
 
@@ -15,12 +15,14 @@ import msgspec
 import pydantic
 
 from jobfetch import disk
-from jobfetch.errors import ConfigError, Exit, JobfetchError, UsageError
-from jobfetch.model import State, encode, fingerprint
+from jobfetch.errors import ConfigError, Exit, JobfetchError, Partial, UsageError
+from jobfetch.model import State, StoredAsset, encode, fingerprint
 
 NAME = "manifest.jsonl"
 FAILURES = "failures.ndjson"
 LOCK = ".jobfetch.lock"
+#: What the name of the folder of a job's linked files ends in.
+ASSETS = ".assets"
 
 #: After these the service has said its last word on a job: the same line does not ask again.
 _LAST_WORDS = frozenset({Exit.FAILED, Exit.GONE, Exit.PARTIAL})
@@ -29,6 +31,10 @@ LINKS_LOST = "links_lost"
 
 # an address, or what has a query behind it and may be one without its scheme
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+|[^\s'\"<>]+\?[^\s'\"<>]*=[^\s'\"<>]*", re.IGNORECASE)
+
+
+# the last part of a linked file's name: no way out of its folder, and no hidden file
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class Header(pydantic.BaseModel):
@@ -54,8 +60,21 @@ class Problem(pydantic.BaseModel):
     message: str
 
 
+class Linked(pydantic.BaseModel):
+    """A linked file of a job, as it was written; `file` is relative to the manifest's folder."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+    file: str
+    bytes: int
+    sha256: str
+
+
 class Entry(pydantic.BaseModel):
-    """What became of one job. `file` lies in the same folder; `at` is RFC 3339 UTC."""
+    """What became of one job. `file` lies in the same folder; `at` is RFC 3339 UTC.
+
+    `assets` stands in the line only where there are any.
+    """
 
     model_config = pydantic.ConfigDict(frozen=True)
 
@@ -67,6 +86,7 @@ class Entry(pydantic.BaseModel):
     error: Problem | None
     attempts: int
     at: str
+    assets: tuple[Linked, ...] = ()
 
     @property
     def exit(self) -> Exit:
@@ -85,29 +105,63 @@ class Entry(pydantic.BaseModel):
         """Whether there is nothing more to fetch."""
         return self.exit is Exit.DONE or self.last_word
 
-    def intact(self, folder: Path, *, verify: bool = False) -> bool:
-        """Whether its file lies there as it was written: by size, or by hash. Without a file there is nothing to lose."""
+    def difference(self, folder: Path, *, verify: bool = False) -> str | None:
+        """What is wrong with its files as they lie there, linked ones included, by size or by hash; None where nothing is.
+
+        Without a file there is nothing to lose.
+        """
         if self.file is None:
-            return True
+            return None
+        name = disk.safe_name(self.job_id)
+        own = _different(folder, self.file, self.bytes, self.sha256, verify=verify)
         # a name that is not the job's own was not written by us
-        if self.file != f"{disk.safe_name(self.job_id)}.json":
-            return False
-        try:
-            # text, not paths: this is done for every job of a folder
-            if os.stat(f"{folder}{os.sep}{self.file}").st_size != self.bytes:  # noqa: PTH116 - likewise
-                return False
-            return not verify or disk.digest(folder / self.file) == (self.bytes, self.sha256)
-        except OSError:
-            return False
+        problem = own if self.file == f"{name}.json" else f"{self.file} is no name for this job"
+        for each in self.assets:
+            place, _, last = each.file.partition("/")
+            if place != f"{name}{ASSETS}" or not _PLAIN.fullmatch(last):
+                problem = problem or f"{each.file} is no name for a linked file of this job"
+            problem = problem or _different(folder, each.file, each.bytes, each.sha256, verify=verify)
+        return problem
+
+    def intact(self, folder: Path, *, verify: bool = False) -> bool:
+        """Whether its files lie there as they were written."""
+        return self.difference(folder, verify=verify) is None
+
+
+def _different(folder: Path, file: str, length: int | None, sha256: str | None, *, verify: bool) -> str | None:
+    try:
+        # text, not paths: this is done for every job of a folder
+        same = os.stat(f"{folder}{os.sep}{file}").st_size == length  # noqa: PTH116 - likewise
+        same = same and (not verify or disk.digest(folder / file) == (length, sha256))
+    except (FileNotFoundError, NotADirectoryError):
+        return f"{file} is missing"
+    except OSError as error:
+        return f"{file}: {error.strerror}"
+    return None if same else f"{file} has changed"
+
+
+def linked_files(stored: Iterable[StoredAsset]) -> tuple[Linked, ...]:
+    """Those linked files of a job that lie on disk, as they are written down."""
+    return tuple(
+        Linked(file=each.file, bytes=each.bytes, sha256=each.sha256)
+        for each in stored
+        if each.file is not None and each.bytes is not None and each.sha256 is not None
+    )
 
 
 def problem(
-    error: JobfetchError | None, *, links_lost: bool = False, scrub: Callable[[str], str] = str
+    error: JobfetchError | None, *, linked: Iterable[StoredAsset] = (), scrub: Callable[[str], str] = str
 ) -> Problem | None:
-    """An error as it is written down, without any secret that `scrub` knows; a job that still runs has none."""
+    """An error as it is written down, without any secret that `scrub` knows; a job that still runs has none.
+
+    `linked` files that could not be had are one even where the job counts as a success: another run may have them.
+    """
+    lost = [each.error for each in linked if each.error]
+    if error is None and lost:
+        error = Partial(f"{len(lost)} linked files could not be had: {lost[0]}")
     if error is None or error.exit is Exit.RUNNING:
         return None
-    code = LINKS_LOST if links_lost else error.code or error.exit.outcome
+    code = LINKS_LOST if lost else error.code or error.exit.outcome
     shown = [_URL.sub("(address)", scrub(text)) for text in (code, error.message)]
     return Problem(exit_code=error.exit, code=shown[0], message=shown[1])
 
@@ -219,7 +273,7 @@ class Manifest:
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Append lines and sync them, all at once: only then they count. On an error none of them is there."""
-        lines = [encode(entry.model_dump(mode="json")) + b"\n" for entry in entries]
+        lines = [_line(entry) for entry in entries]
         if not lines:
             return
         with disk.explained(self._path):
@@ -292,6 +346,10 @@ class Manifest:
             return Entry.model_validate_json(line)
         except pydantic.ValidationError:
             return None
+
+
+def _line(entry: Entry) -> bytes:
+    return encode(entry.model_dump(mode="json", exclude=None if entry.assets else {"assets"})) + b"\n"
 
 
 def _line_at(descriptor: int, place: int) -> bytes:

@@ -307,8 +307,8 @@ class Outcome:
     exit: Exit
     files: tuple[str, ...] = ()
     error: JobfetchError | None = None
-    #: whether linked files are missing that another run may bring
-    links_lost: bool = False
+    #: the linked files, those included that could not be had
+    linked: tuple[StoredAsset, ...] = ()
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from jobfetch.fetch.batch import Books, counted
 from jobfetch.fetch.download import Target
 from jobfetch.fetch.sources import Named
 from jobfetch.manifest import NAME, Header, Manifest
-from jobfetch.model import Document, Format, Json, Tally
+from jobfetch.model import Format, Json, Tally
 from jobfetch.providers import PROVIDERS
 from jobfetch.ui import Ui
 
@@ -173,31 +173,8 @@ def _told(ui: Ui, common: Common, place: Path, found: list[Difference]) -> list[
 def differences(manifest: Manifest) -> Iterator[Difference]:
     """Every job of a folder whose files are missing or have changed, linked files included."""
     for entry in manifest.entries():
-        if entry.file is None:
-            continue
-        path = manifest.folder / entry.file
-        if not path.is_file():
-            yield Difference(entry.job_id, f"{entry.file} is missing")
-        elif not entry.intact(manifest.folder, verify=True):
-            yield Difference(entry.job_id, f"{entry.file} has changed")
-        elif manifest.header.format != Format.RAW and (lost := _lost_asset(manifest.folder, path)):
-            yield Difference(entry.job_id, lost)
-
-
-def _lost_asset(folder: Path, record: Path) -> str | None:
-    """What is wrong with the linked files that a record names, if anything."""
-    with disk.explained(record):
-        assets = Document(record.read_bytes()).get("assets") or []
-    for asset in assets:
-        path = folder / str(asset["file"])
-        if asset["file"] is None:
-            continue
-        if not path.is_file():
-            return f"{asset['file']} is missing"
-        with disk.explained(path):
-            if disk.digest(path) != (asset["bytes"], asset["sha256"]):
-                return f"{asset['file']} has changed"
-    return None
+        if problem := entry.difference(manifest.folder, verify=True):
+            yield Difference(entry.job_id, problem)
 
 
 # --- retry ---

@@ -120,7 +120,7 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
                 file.writelines(pieces)
     forgiven = wanted.allow_partial and status.state is State.PARTIAL
     error = None if forgiven else _verdict_on(service, job_id, status)
-    return replace(_ended(job_id, status.state, error, files), links_lost=any(asset.error for asset in stored))
+    return replace(_ended(job_id, status.state, error, files), linked=stored)
 
 
 def rows_of(

@@ -28,7 +28,7 @@ from jobfetch.fetch.kept import Kept, essence
 from jobfetch.fetch.service import Service, Waiting, Wanted, ends_the_run
 from jobfetch.fetch.streak import Streak
 from jobfetch.fetch.workers import Came, Stop, Workers
-from jobfetch.manifest import Entry, Manifest, problem
+from jobfetch.manifest import Entry, Manifest, linked_files, problem
 from jobfetch.model import Outcome, State, Tally, rfc3339
 from jobfetch.spec import Item, check_job_id
 
@@ -210,9 +210,10 @@ class Folder:
             file=stays.file if stays else kept.file,
             bytes=stays.bytes if stays else kept.length,
             sha256=stays.sha256 if stays else kept.sha256,
-            error=problem(outcome.error, links_lost=outcome.links_lost, scrub=self.plan.service.scrub),
+            error=problem(outcome.error, linked=outcome.linked, scrub=self.plan.service.scrub),
             attempts=(last.attempts if last else 0) + kept.asked,
             at=rfc3339(self.plan.service.now()) or "",
+            assets=stays.assets if stays else linked_files(outcome.linked),
         )
         unchanged = last and (last.exit is Exit.DONE or (last.state, last.error) == (entry.state, entry.error))
         return None if outcome.exit is Exit.RUNNING and unchanged else entry

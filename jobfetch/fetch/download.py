@@ -17,7 +17,7 @@ from jobfetch.errors import DiskError, Exit, FolderLocked, JobfetchError, StillR
 from jobfetch.fetch.batch import MOST_FAILED_ROUNDS, TICK, Books, Folder, Plan
 from jobfetch.fetch.service import ends_the_run
 from jobfetch.fetch.sources import Source, batched
-from jobfetch.manifest import LOCK, Header, Manifest
+from jobfetch.manifest import ASSETS, LOCK, Header, Manifest
 
 Finish = Callable[[Folder], None]
 
@@ -90,9 +90,10 @@ def _begin(plan: Plan, books: Books, target: Target) -> _Open:
     place = disk.folder(target.place)
     with ExitStack() as stack:
         stack.enter_context(disk.locked(place / LOCK, 0.0))
-        disk.sweep(place)
+        below = ASSETS if plan.wanted.assets else None
+        disk.sweep(place, below)
         # what was given up in flight leaves nothing behind either
-        stack.callback(disk.sweep, place)
+        stack.callback(disk.sweep, place, below)
         manifest = stack.enter_context(Manifest.begin(place, target.header))
         return _Open(Folder(plan, books, manifest), target.source, stack.pop_all())
 
