@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -29,6 +28,17 @@ from jobfetch.ui import Ui
 #: What is only looked into needs no more than this of what was wanted.
 _STRICT = Wanted(format=Format.JSON)
 
+#: What is told of a folder in which nothing is recorded yet.
+_NOTHING: dict[str, Json] = {
+    "provider": None,
+    "params": {},
+    "jobs": 0,
+    "counts": {},
+    "bytes": 0,
+    "oldest_pending": None,
+    "failures": {},
+}
+
 
 def folders_of(place: str) -> list[Path]:
     """The folders that a batch download filled: this one, or those in it. `UsageError` where there is none."""
@@ -51,9 +61,12 @@ def status(folder: str, common: Common) -> int:
         report.tally, report.data = Tally(), []
         for place in folders_of(folder):
             manifest = Manifest.read(place)
-            with manifest or contextlib.nullcontext():
-                report.provider = manifest.header.provider if manifest else report.provider
-                told = _state_of(place, manifest, report.tally)
+            if manifest is None:
+                told = {"folder": str(place), **_NOTHING}
+            else:
+                with manifest:
+                    report.provider = manifest.header.provider
+                    told = _state_of(manifest, report.tally)
             report.data.append(told)
             if not common.json:
                 export.to_stdout("".join(ui.safe(line) + "\n" for line in _as_text(told)).encode())
@@ -62,11 +75,11 @@ def status(folder: str, common: Common) -> int:
     return run(common, work)
 
 
-def _state_of(place: Path, manifest: Manifest | None, tally: Tally) -> dict[str, Json]:
+def _state_of(manifest: Manifest, tally: Tally) -> dict[str, Json]:
     states: Counter[str] = Counter()
     causes: Counter[str] = Counter()
     length, oldest = 0, None
-    for entry in manifest.entries() if manifest else ():
+    for entry in manifest.entries():
         code = counted(entry, _STRICT)
         states[str(entry.state or code.outcome)] += 1
         length += entry.bytes or 0
@@ -79,10 +92,10 @@ def _state_of(place: Path, manifest: Manifest | None, tally: Tally) -> dict[str,
             error = recorded(code, said.message, said.code)
         tally.add(entry.job_id, entry.state, code, error)
     return {
-        "folder": str(place),
-        "provider": manifest.header.provider if manifest else None,
-        "params": manifest.header.params if manifest else {},
-        "jobs": len(manifest) if manifest else 0,
+        "folder": str(manifest.folder),
+        "provider": manifest.header.provider,
+        "params": manifest.header.params,
+        "jobs": len(manifest),
         "counts": dict(sorted(states.items())),
         "bytes": length,
         "oldest_pending": oldest,

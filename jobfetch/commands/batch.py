@@ -385,14 +385,14 @@ def _tell_only(desk: Desk, targets: Iterator[Target], *, ids: bool) -> None:
     told = {"would_fetch": 0, "done": 0, "running": 0}
     for target in targets:
         with contextlib.ExitStack() as stack:
-            manifest = None
-            if (target.place / NAME).is_file() and (manifest := Manifest.read(target.place)):
+            manifest = Manifest.read(target.place) if (target.place / NAME).is_file() else None
+            if manifest is not None:
                 stack.enter_context(manifest)
                 refuse_other(target.place, manifest.header, target.header)
             plan = replace(desk.plan, wanted=replace(desk.plan.wanted, output=target.place))
             for page in target.source.first():
                 for item in page:
-                    entry = manifest.last(item.job_id) if manifest else None
+                    entry = None if manifest is None else manifest.last(item.job_id)
                     if entry and needless(entry, item, plan) and entry.intact(target.place, verify=plan.verify):
                         told["done"] += 1
                     elif item.state and not item.state.terminal:

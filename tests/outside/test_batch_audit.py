@@ -33,7 +33,7 @@ def test_a_folder_in_which_nothing_is_recorded_yet_is_said_to_be_one(
         run = jobfetch("batch", command, out)
         assert (run.code, "nothing is recorded yet" in (run.out + run.err).decode()) == (0, True), command
     [told] = jobfetch("batch", "status", out, "--json").verdict["data"]
-    assert (told["provider"], told["jobs"]) == (None, 0)
+    assert (told["provider"], told["jobs"], told["counts"]) == (None, 0, {})
     assert sandbox.asked() == ()
     run = jobfetch(*ONE, "batch-3", "-o", out, "--dry-run")
     assert (run.code, len(run.out.splitlines())) == (0, 3)

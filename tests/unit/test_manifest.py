@@ -59,7 +59,7 @@ def test_a_torn_last_line_is_cut_off_before_anything_is_appended(
     whole = file.read_bytes()
     file.write_bytes(whole + torn)
     read = Manifest.read(tmp_path)
-    assert read
+    assert read is not None
     with read as manifest:
         assert len(manifest) == 1
     assert file.read_bytes() == whole + torn
