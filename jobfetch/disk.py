@@ -27,6 +27,8 @@ _PLAIN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,119}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]|manifest|rows|failures)(\..*)?")
 _LONGEST_KEPT = 80
 CHUNK = 1024 * 1024
+#: When this process began, in seconds since 1970, or a moment later.
+_BEGAN = time.time()
 
 
 def safe_name(job_id: str) -> str:
@@ -186,17 +188,31 @@ def _sweep(target: Path) -> None:
         for left in target.parent.iterdir():
             owner = left.name.removeprefix(prefix).partition(".")[0]
             ours = left.name.startswith(prefix) and left.name.endswith(".part")
-            if ours and owner.isdecimal() and not _alive(int(owner)):
+            if ours and owner.isdecimal() and _abandoned(int(owner), left):
                 left.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> None:
-    """Remove whatever killed runs on this machine left in a folder, once, before this process writes there."""
+def _abandoned(owner: int, left: Path) -> bool:
+    if owner != os.getpid():
+        return not _alive(owner)
+    # an id is given out again: what is older than this process is not its own
+    return left.stat().st_mtime < _BEGAN
+
+
+def sweep(folder: Path, below: str | None = None) -> None:
+    """Remove whatever killed runs on this machine left in a folder, before or after this process writes there.
+
+    So it does in the folders in it whose names end in `below`.
+    """
     ours = re.compile(rf"\..*\.{_host()}\.([0-9]+)\.[0-9a-f]{{8}}\.part", re.DOTALL)
     with explained(folder):
-        left = [(entry.path, match[1]) for entry in os.scandir(folder) if (match := ours.fullmatch(entry.name))]
-        for path, owner in left:
-            # an id is given out again: what bears our own is somebody else's, since we have not begun
+        places = [str(folder)]
+        if below:
+            found = (entry for entry in os.scandir(folder) if entry.name.endswith(below))
+            places += [entry.path for entry in found if entry.is_dir(follow_symlinks=False)]
+        left = (entry for place in places for entry in os.scandir(place))
+        for path, owner in [(entry.path, match[1]) for entry in left if (match := ours.fullmatch(entry.name))]:
+            # an id is given out again: what bears our own is somebody else's, or nobody works on it any more
             if int(owner) == os.getpid() or not _alive(int(owner)):
                 Path(path).unlink(missing_ok=True)
 

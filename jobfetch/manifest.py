@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, Self
 
 import msgspec
 
 from jobfetch import disk
-from jobfetch.errors import ConfigError, Exit, JobfetchError, UsageError
-from jobfetch.model import State, encode, fingerprint
+from jobfetch.errors import ConfigError, Exit, JobfetchError, Partial, UsageError
+from jobfetch.model import State, StoredAsset, encode, fingerprint
 
 NAME = "manifest.jsonl"
 FAILURES = "failures.ndjson"
 LOCK = ".jobfetch.lock"
+#: What the name of the folder of a job's linked files ends in.
+ASSETS = ".assets"
 
 #: After these the service has said its last word on a job: the same line does not ask again.
 _LAST_WORDS = frozenset({Exit.FAILED, Exit.GONE, Exit.PARTIAL})
@@ -28,6 +30,10 @@ LINKS_LOST = "links_lost"
 
 # an address, or what has a query behind it and may be one without its scheme
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+|[^\s'\"<>]+\?[^\s'\"<>]*=[^\s'\"<>]*", re.IGNORECASE)
+
+
+# the last part of a linked file's name: no way out of its folder, and no hidden file
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,8 +55,19 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one job. `file` lies in the same folder; `at` is RFC 3339 UTC."""
+class Linked(msgspec.Struct, frozen=True, kw_only=True):
+    """A linked file of a job, as it was written; `file` is relative to the manifest's folder."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one job. `file` lies in the same folder; `at` is RFC 3339 UTC.
+
+    `assets` stands in the line only where there are any.
+    """
 
     job_id: str
     state: State | None
@@ -60,6 +77,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     error: Problem | None
     attempts: int
     at: str
+    assets: tuple[Linked, ...] = ()
 
     @property
     def exit(self) -> Exit:
@@ -78,29 +96,63 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         """Whether there is nothing more to fetch."""
         return self.exit is Exit.DONE or self.last_word
 
-    def intact(self, folder: Path, *, verify: bool = False) -> bool:
-        """Whether its file lies there as it was written: by size, or by hash. Without a file there is nothing to lose."""
+    def difference(self, folder: Path, *, verify: bool = False) -> str | None:
+        """What is wrong with its files as they lie there, linked ones included, by size or by hash; None where nothing is.
+
+        Without a file there is nothing to lose.
+        """
         if self.file is None:
-            return True
+            return None
+        name = disk.safe_name(self.job_id)
+        own = _different(folder, self.file, self.bytes, self.sha256, verify=verify)
         # a name that is not the job's own was not written by us
-        if self.file != f"{disk.safe_name(self.job_id)}.json":
-            return False
-        try:
-            # text, not paths: this is done for every job of a folder
-            if os.stat(f"{folder}{os.sep}{self.file}").st_size != self.bytes:  # noqa: PTH116 - likewise
-                return False
-            return not verify or disk.digest(folder / self.file) == (self.bytes, self.sha256)
-        except OSError:
-            return False
+        problem = own if self.file == f"{name}.json" else f"{self.file} is no name for this job"
+        for each in self.assets:
+            place, _, last = each.file.partition("/")
+            if place != f"{name}{ASSETS}" or not _PLAIN.fullmatch(last):
+                problem = problem or f"{each.file} is no name for a linked file of this job"
+            problem = problem or _different(folder, each.file, each.bytes, each.sha256, verify=verify)
+        return problem
+
+    def intact(self, folder: Path, *, verify: bool = False) -> bool:
+        """Whether its files lie there as they were written."""
+        return self.difference(folder, verify=verify) is None
+
+
+def _different(folder: Path, file: str, length: int | None, sha256: str | None, *, verify: bool) -> str | None:
+    try:
+        # text, not paths: this is done for every job of a folder
+        same = os.stat(f"{folder}{os.sep}{file}").st_size == length  # noqa: PTH116 - likewise
+        same = same and (not verify or disk.digest(folder / file) == (length, sha256))
+    except (FileNotFoundError, NotADirectoryError):
+        return f"{file} is missing"
+    except OSError as error:
+        return f"{file}: {error.strerror}"
+    return None if same else f"{file} has changed"
+
+
+def linked_files(stored: Iterable[StoredAsset]) -> tuple[Linked, ...]:
+    """Those linked files of a job that lie on disk, as they are written down."""
+    return tuple(
+        Linked(file=each.file, bytes=each.bytes, sha256=each.sha256)
+        for each in stored
+        if each.file is not None and each.bytes is not None and each.sha256 is not None
+    )
 
 
 def problem(
-    error: JobfetchError | None, *, links_lost: bool = False, scrub: Callable[[str], str] = str
+    error: JobfetchError | None, *, linked: Iterable[StoredAsset] = (), scrub: Callable[[str], str] = str
 ) -> Problem | None:
-    """An error as it is written down, without any secret that `scrub` knows; a job that still runs has none."""
+    """An error as it is written down, without any secret that `scrub` knows; a job that still runs has none.
+
+    `linked` files that could not be had are one even where the job counts as a success: another run may have them.
+    """
+    lost = [each.error for each in linked if each.error]
+    if error is None and lost:
+        error = Partial(f"{len(lost)} linked files could not be had: {lost[0]}")
     if error is None or error.exit is Exit.RUNNING:
         return None
-    code = LINKS_LOST if links_lost else error.code or error.exit.outcome
+    code = LINKS_LOST if lost else error.code or error.exit.outcome
     shown = [_URL.sub("(address)", scrub(text)) for text in (code, error.message)]
     return Problem(exit_code=int(error.exit), code=shown[0], message=shown[1])
 
@@ -166,14 +218,23 @@ class Manifest:
             raise
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Open the manifest of a folder to look into it. `UsageError` where there is none."""
+    def read(cls, folder: Path) -> Self | None:
+        """Open the manifest of a folder to look into it; None where nothing is recorded yet.
+
+        Raises:
+            UsageError: there is none.
+            ConfigError: it is no manifest.
+
+        """
         path = folder / NAME
         if not path.is_file():
             raise UsageError(f"{folder} holds no {NAME}", hint="name the folder that a batch download filled")
         with disk.explained(path):
             file = path.open("rb", buffering=0)
         try:
+            if _is_torn(file.readline()):
+                file.close()
+                return None
             return cls(path, file, None)
         except BaseException:
             file.close()
@@ -235,8 +296,7 @@ class Manifest:
             # a buffer of its own: the file itself stays unbuffered, so that what is written is written
             with os.fdopen(os.dup(self._file.fileno()), "rb") as lines:
                 first = lines.readline()
-                torn = first.startswith(_BEGINS) or _BEGINS.startswith(first)
-                if expected is None or first.endswith(b"\n") or not torn:
+                if not _is_torn(first):
                     self.header = _header(first, self._path)
                     self._end = len(first)
                 else:
@@ -289,6 +349,11 @@ def _line_at(descriptor: int, place: int) -> bytes:
         if end:
             break
     return line
+
+
+def _is_torn(first: bytes) -> bool:
+    """Whether the first line of a file is a header of ours that was never written to its end."""
+    return not first.endswith(b"\n") and (first.startswith(_BEGINS) or _BEGINS.startswith(first))
 
 
 def _is_left(state: str | None, error: object) -> bool:

@@ -307,8 +307,8 @@ class Outcome:
     exit: Exit
     files: tuple[str, ...] = ()
     error: JobfetchError | None = None
-    #: whether linked files are missing that another run may bring
-    links_lost: bool = False
+    #: the linked files, those included that could not be had
+    linked: tuple[StoredAsset, ...] = ()
     #: length and SHA-256 of the file of its own, the first of `files`, where a manifest keeps the books
     digest: tuple[int, str] | None = None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import Enum
 from functools import cached_property, lru_cache
@@ -16,12 +16,12 @@ from urllib.parse import quote
 from jobfetch.errors import (
     BadReply,
     ConfigError,
-    CredentialsError,
     Forbidden,
     JobfetchError,
     NotFound,
     NotJson,
     ResultGone,
+    Unauthorized,
     Unavailable,
     UsageError,
 )
@@ -165,7 +165,7 @@ _SHAPES: dict[Kind, tuple[type[JobfetchError], str, str]] = {
     Kind.RETRY: (Unavailable, "is unavailable", "run the same line again later"),
     Kind.OUTAGE: (Unavailable, "is in trouble", "run the same line again later"),
     Kind.CREDENTIALS: (
-        CredentialsError,
+        Unauthorized,
         "refused the credentials",
         "`jobfetch auth status` tells where they come from, `jobfetch auth login PROVIDER` gives new ones",
     ),
@@ -514,6 +514,19 @@ class Provider:
         return f"JOBFETCH_{self.name}_{name}".upper()
 
     @property
+    def login_settings(self) -> tuple[str, ...]:
+        """The settings that only say how to log in: the jobs are the same with others."""
+        schemes = [scheme for scheme in self.auth.schemes if not isinstance(scheme, HeaderKey)]
+        named = {getattr(scheme, each.name) for scheme in schemes for each in fields(scheme)}
+        return tuple(param.name for param in self.settings if param.name in named)
+
+    @property
+    def account_options(self) -> tuple[str, ...]:
+        """Options that say where and how to ask, and not for whose jobs."""
+        files = (f"{secret.name}_file" for secret in self.auth.secrets)
+        return ("base_url", "states", *self.login_settings, *files)
+
+    @property
     def filters(self) -> tuple[Param, ...]:
         """What a user may set to list fewer jobs."""
         return self.listing.params if self.listing else ()
@@ -565,7 +578,7 @@ def read_status(provider: Provider, address: Address, reply: Reply, now: datetim
     warnings = [warning] if (warning := promised_json(reply)) else []
     warnings += job.warnings(reply) if job.warnings and state.terminal else ()
     if not words.knows(word):
-        warnings.append(f'{provider.name} says "{word}", a state nobody has documented; taken as running')
+        warnings.append(undocumented(provider, word))
     failed_items = job.partial(reply) if job.partial and state.terminal else ()
     if state is State.SUCCEEDED and failed_items:
         state = State.PARTIAL
@@ -590,6 +603,11 @@ def read_status(provider: Provider, address: Address, reply: Reply, now: datetim
         retry_after=wait_asked(reply, job.hint, now),
         warnings=tuple(warnings),
     )
+
+
+def undocumented(provider: Provider, word: str) -> str:
+    """What is told of a state that the service's documents do not name, wherever it says so."""
+    return f'{provider.name} says "{word}", a state nobody has documented; taken as running'
 
 
 def _time(reply: Reply, path: str | None) -> str | None:

@@ -167,7 +167,7 @@ class Ui:
     def looked(self, job_id: str, status: Status, wait: float | None) -> None:
         """A look came back: said when the state changes, once a minute otherwise."""
         for warning in status.warnings:
-            self._once(f"warning: {warning}")
+            self.warn_once(warning)
         if not self.tells_states:
             return
         progress = "" if status.progress is None else f" {status.progress:g} %"
@@ -192,9 +192,11 @@ class Ui:
             f"{job_id} has been {status.provider_state} for {seconds / 60:.0f} min; is it stuck, or the id wrong?"
         )
 
-    def once(self, text: str) -> None:
-        """Tell something the first time that it is to be told."""
-        self._once(text)
+    def warn_once(self, text: str) -> None:
+        """Tell of something odd the first time that it is to be told."""
+        if text not in self._told:
+            self._told.add(text)
+            self.warn(text)
 
     # --- what a batch tells ---
 
@@ -231,11 +233,6 @@ class Ui:
         if self._spinner:
             self._spinner.stop()
             self._spinner = None
-
-    def _once(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
-            self.note(text)
 
     def _spin(self, job_id: str, text: str | None) -> None:
         if text is None:

@@ -125,8 +125,7 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
                     file.writelines(pieces)
     forgiven = wanted.allow_partial and status.state is State.PARTIAL
     error = None if forgiven else _verdict_on(service, job_id, status)
-    lost = any(asset.error for asset in stored)
-    return _ended(job_id, status.state, error, files, links_lost=lost, digest=digest)
+    return _ended(job_id, status.state, error, files, linked=stored, digest=digest)
 
 
 def rows_of(

@@ -16,26 +16,23 @@ from typing import Protocol
 from jobfetch import disk
 from jobfetch.errors import (
     BadReply,
-    CredentialsError,
     DiskError,
     Exit,
     JobfetchError,
-    NotJson,
     StillRunning,
-    Unavailable,
+    Unauthorized,
     UsageError,
     recorded,
 )
 from jobfetch.fetch import get
 from jobfetch.fetch.kept import Kept, essence
 from jobfetch.fetch.service import Service, Waiting, Wanted, ends_the_run
+from jobfetch.fetch.streak import Streak
 from jobfetch.fetch.workers import Came, Stop, Workers
-from jobfetch.manifest import Entry, Manifest, problem
+from jobfetch.manifest import Entry, Manifest, linked_files, problem
 from jobfetch.model import Outcome, State, Tally, rfc3339
 from jobfetch.spec import Item, check_job_id
 
-#: Failures of one kind in a row after which nothing more is asked: it is the same for everybody.
-MOST_ALIKE = 10
 #: Seconds that requests on their way get after a first signal.
 GRACE = 5.0
 #: Jobs that are written down at once, at the most, where the list itself tells what there is to know of them.
@@ -50,7 +47,6 @@ MANY_WORKERS = 8
 MOST_FAILED_ROUNDS = 5
 
 _JOBS, _LIST = "jobs", "list"
-_ALIKE = (Unavailable, CredentialsError, NotJson)
 
 Pages = Iterator[list[Item]]
 
@@ -83,6 +79,9 @@ class Watcher(Protocol):
 
     def settled(self, outcome: Outcome) -> None:
         """A job was asked for, and what it came to is recorded."""
+
+    def passed(self, problem: JobfetchError) -> None:
+        """A folder was left as it is, or its list broke off, beside what the run itself ends with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +119,7 @@ class Books:
     ending: JobfetchError | None = None
     #: whether jobs were left out because time was up
     cut_short: bool = False
-    alike: int = 0
-    kind: type[JobfetchError] | None = None
+    streak: Streak = field(default_factory=Streak)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +146,20 @@ class Folder:
         What ends the run stands in the books afterwards; an error of the list itself is raised, once all that it had
         named is done.
         """
-        with Workers(_JOBS, **{_JOBS: self.plan.workers, _LIST: 1}) as workers:
+        with Workers(self._ends, **{_JOBS: self.plan.workers, _LIST: 1}) as workers:
             self.plan.stop.wakes.append(workers.wake)
             try:
                 _Pass(self, workers, pages).run()
             finally:
                 self.plan.stop.wakes.remove(workers.wake)
+
+    def _ends(self, came: Came) -> bool:
+        """Whether no other job would fare better; asked in the thread of the job that came back."""
+        if came.lane != _JOBS:
+            return False
+        if came.error:
+            return True
+        return isinstance(came.value, Kept) and self.books.streak.hear(came.value.outcome.error)
 
     def may_go_on(self) -> bool:
         """Whether anything new may be asked."""
@@ -216,9 +222,10 @@ class Folder:
             file=stays.file if stays else kept.file,
             bytes=stays.bytes if stays else kept.length,
             sha256=stays.sha256 if stays else kept.sha256,
-            error=problem(outcome.error, links_lost=outcome.links_lost, scrub=self.plan.service.scrub),
+            error=problem(outcome.error, linked=outcome.linked, scrub=self.plan.service.scrub),
             attempts=(last.attempts if last else 0) + kept.asked,
             at=rfc3339(self.plan.service.now()) or "",
+            assets=stays.assets if stays else linked_files(outcome.linked),
         )
         unchanged = last and (last.exit is Exit.DONE or (last.state, last.error) == (entry.state, entry.error))
         return None if outcome.exit is Exit.RUNNING and unchanged else entry
@@ -237,25 +244,9 @@ class Folder:
             self._settle(outcome.job_id, outcome.state, outcome.exit, outcome.error)
         if kept.asked:
             self.plan.watcher.settled(outcome)
-            self._compare(outcome)
 
     def _settle(self, job_id: str, state: State | None, code: Exit, error: JobfetchError | None) -> None:
         self.books.tally.add(job_id, state, code, error)
-
-    def _compare(self, outcome: Outcome) -> None:
-        """Stop everything once so many jobs in a row have failed alike: no other would fare better."""
-        books, error = self.books, outcome.error
-        kind = next((each for each in _ALIKE if isinstance(error, each)), None)
-        books.alike = books.alike + 1 if kind and kind is books.kind else 1 if kind else 0
-        books.kind = kind
-        if error and books.alike >= MOST_ALIKE and not books.ending:
-            books.ending = type(error)(
-                f"{books.alike} jobs in a row have failed alike, so no more are asked for; the last: {error.message}",
-                hint=error.hint,
-                code=error.code,
-                request_id=error.request_id,
-                retry_at=error.retry_at,
-            )
 
 
 class _Pass:
@@ -289,7 +280,7 @@ class _Pass:
 
     def _gather(self) -> None:
         plan = self.folder.plan
-        if plan.workers >= MANY_WORKERS and self.workers.busy[_JOBS] > plan.workers and not self.folder.books.alike:
+        if plan.workers >= MANY_WORKERS and self.workers.busy[_JOBS] > plan.workers:
             plan.waiting.sleep(GATHER)
 
     def _finished(self) -> bool:
@@ -348,7 +339,9 @@ class _Pass:
                 kept.append(each.value)
         if kept:
             self.folder.record(kept)
-        if self.folder.books.ending:
+        books = self.folder.books
+        books.ending = books.ending or books.streak.error
+        if books.ending:
             self.workers.halt()
 
     def _fail(self, came: Came) -> None:
@@ -399,7 +392,11 @@ def counted(entry: Entry, wanted: Wanted) -> Exit:
 def attempt(plan: Plan, item: Item) -> Kept:
     """`get` for one job, and what now lies on disk of it. Errors that end the run are raised."""
     before = _before(plan, item)
-    [outcome] = get(plan.service, plan.once, plan.wanted, [item.job_id], lambda *_: None)
+    try:
+        [outcome] = get(plan.service, plan.once, plan.wanted, [item.job_id], lambda *_: None)
+    except Unauthorized as error:
+        # this answer is for this job; whether it is for every other one as well is seen by theirs
+        outcome = Outcome(job_id=item.job_id, state=None, exit=error.exit, error=error)
     return Kept.of(outcome, before)
 
 

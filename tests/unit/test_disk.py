@@ -246,6 +246,23 @@ def test_what_a_living_process_writes_is_left_alone(tmp_path: Path, pid: int) ->
     assert left.exists()
 
 
+def test_what_is_older_than_this_process_is_not_its_own_whatever_id_it_bears(tmp_path: Path) -> None:
+    left = leftover(tmp_path / "out", os.getpid())
+    os.utime(left, (1, 1))
+    put(tmp_path / "out")
+    assert not left.exists()
+
+
+def test_a_folder_is_swept_with_those_in_it_that_are_named(tmp_path: Path, dead: int) -> None:
+    (tmp_path / "a.assets").mkdir()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "link.assets").symlink_to(tmp_path / "mine")
+    places = (tmp_path, tmp_path / "a.assets", tmp_path / "mine")
+    left = [leftover(place / "1", pid) for place in places for pid in (dead, os.getpid(), os.getppid())]
+    disk.sweep(tmp_path, ".assets")
+    assert [each for each in left if each.exists()] == [left[2], left[5], *left[6:]]
+
+
 def test_what_belongs_to_another_file_is_left_alone(tmp_path: Path, dead: int) -> None:
     left = leftover(tmp_path / "other", dead)
     put(tmp_path / "out")
