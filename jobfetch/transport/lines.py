@@ -95,7 +95,11 @@ class Adapter(HTTPAdapter):
         with _direct(line):
             line.sock.sendall(_head(line, target, headers))
             answer = _Answer(line.sock, method="GET")
-            answer.begin()
+            try:
+                answer.begin()
+            except BaseException:
+                answer.close()
+                raise
         if answer.will_close:
             line.close()
         return _heard(line, answer)
