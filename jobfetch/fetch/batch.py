@@ -2,7 +2,8 @@
 
     source -> minus what is done -> workers, `get` for one id each -> Outcome -> manifest (one sync for all that came)
 
-Only the thread that runs this writes the manifest and tells of progress. Memory holds what is in flight and a hash an id.
+Only the thread that runs this writes the manifest and tells of progress. Memory holds what is in flight, a hash for every job
+and the ids of those that still run.
 """
 
 from __future__ import annotations
