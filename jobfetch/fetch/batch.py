@@ -2,7 +2,8 @@
 
     source -> minus what is done -> workers, `get` for one id each -> Outcome -> manifest (one sync for all that came)
 
-Only the thread that runs this writes the manifest and tells of progress. Memory holds what is in flight and a hash an id.
+Only the thread that runs this writes the manifest and tells of progress. Memory holds what is in flight, a hash for every job
+and the ids of those that still run.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property, partial
 from typing import Protocol
 
@@ -124,11 +126,14 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A job that has not ended: its state, when (on the monotonic clock) to ask again at the earliest, and why so."""
+    """A job that has not ended: its state, and when to ask again at the earliest, on the monotonic clock and by date.
+
+    There may be very many of them, so that what was said of each is not kept.
+    """
 
     state: State | None
     due: float
-    error: JobfetchError | None
+    retry_at: datetime | None
 
 
 class Folder:
@@ -139,6 +144,8 @@ class Folder:
         self.books = books
         self.manifest = manifest
         self.pending: dict[str, Pending] = {}
+        #: one job that has not ended, and why so: to be told for all of them
+        self._example: tuple[str, JobfetchError | None] = ("", None)
 
     def go(self, pages: Pages) -> None:
         """Ask for every job that the pages name and that is not there yet.
@@ -170,12 +177,14 @@ class Folder:
 
     def close(self) -> None:
         """Count what has not ended."""
-        for job_id, pending in self.pending.items():
-            error = pending.error
-            if self.plan.waiting.wait and error:
-                # each look of a round was one that does not wait: the wait as a whole has ended otherwise
-                text = f"job {job_id} is still running ({pending.state or 'unknown'}): the deadline came first"
-                error = StillRunning(text, hint="run the same line again later", retry_at=error.retry_at)
+        first, error = self._example
+        # each look of a round was one that does not wait: the wait as a whole has ended otherwise
+        why = ": the deadline came first" if self.plan.waiting.wait else ""
+        for job_id in sorted(self.pending, key=lambda each: each != first):
+            pending = self.pending[job_id]
+            if why or job_id != first or error is None:
+                text = f"job {job_id} is still running ({pending.state or 'unknown'}){why}"
+                error = StillRunning(text, hint="run the same line again later", retry_at=pending.retry_at)
             self._settle(job_id, pending.state, Exit.RUNNING, error)
 
     # --- the books ---
@@ -195,7 +204,10 @@ class Folder:
         now = self.plan.service.now()
         asked = (error.retry_at - now).total_seconds() if error and error.retry_at else 0.0
         self.books.progress.running += item.job_id not in self.pending
-        self.pending[item.job_id] = Pending(item.state, self.plan.waiting.deadline.clock() + asked, error)
+        due = self.plan.waiting.deadline.clock() + asked
+        self.pending[item.job_id] = Pending(item.state, due, error.retry_at if error else None)
+        if self._example[0] not in self.pending:
+            self._example = (item.job_id, error)
 
     def record(self, kept: list[Kept]) -> None:
         """Write down what jobs came to, all at once, and only then count it."""
