@@ -426,16 +426,19 @@ class ListApi:
 class Rows:
     """One kind of row: where it stands in the result, and which of its fields the common columns take.
 
-    `each` names paths in which `[]` stands for every element and `*` for every member; the first path that the result
-    has is walked, and `$` is the whole result. `kind` is the fixed word for these rows; without one, the member's name is. `member` names a column
-    for the member's name. What lies beside the path on the way down is carried into every row, named by
-    the level it stands on (`items.fileId`); the element's own fields keep their own dotted names. `columns` moves a
-    field (the first that is filled) into a common column, `copies` copies it. A level with nothing below it still
-    gives one row, of kind `empty`, so that nothing is lost. A name that ends in `[2]` takes an element of a list.
+    `each` names paths in which `[]` stands for every element, `*` for every member and a last `{}` for every index of
+    an object's lists, side by side; the first path that the result has is walked, and `$` is the whole result, where
+    no other kind is there. `when` names a key of the result and the word that it must hold. `kind` is the fixed word for
+    these rows; without one, the member's name is. `member` names a column for the member's name. What lies beside the
+    path on the way down is carried into every row, named by the level it stands on (`items.fileId`); the element's own
+    fields keep their own dotted names. `columns` moves a field into a common column (the first that is filled), `copies`
+    copies it. A level with nothing below it still gives one row, of kind `empty`, so that nothing is lost. Among copies, a
+    name that ends in `[2]` takes an element of a list, `min(points[].x)` and `max(...)` the edge of a shape.
     """
 
     each: tuple[str, ...]
     kind: str | None = None
+    when: tuple[str, str] | None = None
     member: str | None = None
     empty: str = "item"
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -472,6 +475,9 @@ COMMON_COLUMNS = (
     "x_max",
     "y_max",
 )
+
+#: Those of them that hold numbers, and the type that a format with types gives them; all others hold text.
+NUMBER_COLUMNS = {"score": "double", "page": "int64"} | dict.fromkeys(("x_min", "y_min", "x_max", "y_max"), "double")
 
 
 # --- the whole ---

@@ -23,6 +23,7 @@ from jobfetch.errors import (
     Unavailable,
     UsageError,
 )
+from jobfetch.export import Table
 from jobfetch.model import (
     Deadline,
     Format,
@@ -109,6 +110,8 @@ class Wanted:
     reproducible: bool = False
     allow_partial: bool = False
     query: Callable[[bytes], bytes] | None = None
+    #: how a table is written; by its format alone where nothing else is said
+    layout: Table | None = None
     #: whether the folder is clean of what killed runs left: in a large one, looking again for every file takes long
     swept: bool = False
 
@@ -117,6 +120,11 @@ class Wanted:
         if self.output is None or not self.folder:
             return self.output
         return self.output / f"{disk.safe_name(job_id)}.json"
+
+    @property
+    def shape(self) -> Table:
+        """How the table of all jobs is written."""
+        return self.layout or Table(format=self.format)
 
     @property
     def table(self) -> Path | None:

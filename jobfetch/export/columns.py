@@ -1,0 +1,165 @@
+"""The columns of a table: their names in order, what they hold, and the types that follow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntFlag
+
+from jobfetch.blocks import Block, Token
+from jobfetch.spec import COMMON_COLUMNS, NUMBER_COLUMNS
+
+_NUMERIC = b"0123456789+-.eE"
+_INTEGER = b"0123456789-"
+#: A number of so few bytes has at most 15 digits: a double gives every one of them back.
+_SURELY_DOUBLE = 15
+_SURELY_INT64 = 18
+_INT64 = range(-(1 << 63), 1 << 63)
+
+
+class Kinds(IntFlag):
+    """What kinds of JSON value were seen in a column."""
+
+    NONE = 0
+    NULL = 1
+    BOOLEAN = 2
+    INTEGER = 4
+    NUMBER = 8
+    TEXT = 16
+    #: lists and empty objects, as compact JSON
+    NESTED = 32
+    #: numbers that neither int64 nor double give back as they are
+    UNFIT = 64
+
+
+_BY_FIRST = {b'"': Kinds.TEXT, b"n": Kinds.NULL, b"[": Kinds.NESTED, b"{": Kinds.NESTED} | dict.fromkeys(
+    (b"t", b"f"), Kinds.BOOLEAN
+)
+
+
+def plain_texts(joined: bytes, count: int) -> list[bytes] | None:
+    """The insides of strings that stand one behind the other, where none needs decoding; None where any may.
+
+    Quotes come in pairs, and nothing stands between the second of one pair and the first of the next: then every token
+    is a string, and no string holds a quote.
+    """
+    if joined[:1] != b'"' or b"\\" in joined:
+        return None
+    inside = joined[1:-1].split(b'""')
+    return inside if len(inside) == count and joined.count(b'"') == 2 * count else None
+
+
+def is_numeric(joined: bytes) -> bool:
+    """Whether tokens that stand one behind the other are numbers, all of them."""
+    return not joined.translate(None, _NUMERIC)
+
+
+def kinds_of(tokens: Sequence[Token], *, exact: bool) -> Kinds:
+    """What kinds of value these are; `exact` looks at every digit of a number that a double may not give back."""
+    joined = b"".join(tokens)
+    if is_numeric(joined):
+        if not joined:
+            return Kinds.NONE
+        integer = not joined.translate(None, _INTEGER)
+        longest = _SURELY_INT64 if integer else _SURELY_DOUBLE if exact or b"e" in joined.lower() else len(joined)
+        if b"-0" not in joined and max(map(len, tokens)) <= longest:
+            return Kinds.INTEGER if integer else Kinds.NUMBER
+    elif plain_texts(joined, len(tokens)) is not None:
+        return Kinds.TEXT
+    found = Kinds.NONE
+    for token in tokens:
+        found |= kind_of(bytes(token))
+    return found
+
+
+def kind_of(token: bytes) -> Kinds:
+    """What kind of value one token is."""
+    if not token:
+        return Kinds.NONE
+    known = _BY_FIRST.get(token[:1])
+    if known is not None:
+        return known
+    integer = not token.translate(None, _INTEGER)
+    # minus zero is a double: no integer gives it back
+    if integer and token != b"-0":
+        return Kinds.INTEGER if len(token) <= _SURELY_INT64 or int(token[:64]) in _INT64 else Kinds.UNFIT
+    return Kinds.NUMBER if _is_double(token) else Kinds.UNFIT
+
+
+def _is_double(token: bytes) -> bool:
+    """Whether a double gives a number back, digit for digit: as many as the service wrote."""
+    value = float(token)
+    return math.isfinite(value) and _digits(token) == _digits(repr(value).encode())
+
+
+def _digits(token: bytes) -> tuple[bool, bytes, int]:
+    """Sign, digits without zeros around them, and the power of ten of the last: equal for equal numbers."""
+    mantissa, _, power = token.lower().partition(b"e")
+    whole, _, part = mantissa.lstrip(b"-+").partition(b".")
+    digits = (whole + part).lstrip(b"0")
+    kept = digits.rstrip(b"0")
+    if not kept:
+        return mantissa.startswith(b"-"), b"", 0
+    # a power of so many digits belongs to no double
+    exponent = int(power[:20] or b"0") - len(part) + len(digits) - len(kept)
+    return mantissa.startswith(b"-"), kept, exponent
+
+
+@dataclass(slots=True)
+class Survey:
+    """What the rows of a table hold, found as they pass: which columns there are, and what is in them."""
+
+    exact: bool = False
+    rows: int = 0
+    kinds: dict[str, Kinds] = field(default_factory=lambda: dict.fromkeys(COMMON_COLUMNS, Kinds.NONE))
+    #: tokens that are the same in block after block, looked at once
+    _known: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, block: Block) -> None:
+        """Take notice of some rows."""
+        self.rows += block.count
+        known, kinds = self._known, self.kinds
+        for name, token in block.same.items():
+            if known.get(name) != token:
+                known[name] = token
+                kinds[name] = kinds.get(name, Kinds.NONE) | kind_of(token)
+        for name, tokens in block.own.items():
+            kinds[name] = kinds.get(name, Kinds.NONE) | kinds_of(tokens, exact=self.exact)
+
+    def columns(self, chosen: Sequence[str] = ()) -> list[str]:
+        """Those that were chosen, in their order; else the common ones, then every other by name."""
+        return list(chosen) or [*COMMON_COLUMNS, *sorted(set(self.kinds) - set(COMMON_COLUMNS))]
+
+
+def surveyed(source: Iterable[Block], *, exact: bool) -> Survey:
+    """What all rows hold, found in one pass that keeps nothing but the columns."""
+    survey = Survey(exact=exact)
+    for block in source:
+        survey.add(block)
+    return survey
+
+
+def type_of(name: str, kinds: Kinds) -> str:
+    """The type of a column: `string`, `int64`, `double`, `boolean` or `json`; text wherever nothing else holds it all.
+
+    The common columns are declared, so that a table without a single score has the same type for it.
+    """
+    held = kinds & ~Kinds.NULL
+    if name in COMMON_COLUMNS:
+        declared = NUMBER_COLUMNS.get(name, "string")
+        fits = {"int64": Kinds.INTEGER, "double": Kinds.INTEGER | Kinds.NUMBER}.get(declared, held)
+        return declared if held & ~fits == Kinds.NONE else "string"
+    for word, fits in _TYPES.items():
+        if held & ~fits == Kinds.NONE:
+            return word
+    return "string"
+
+
+_TYPES: Mapping[str, Kinds] = {
+    "string": Kinds.NONE,
+    "boolean": Kinds.BOOLEAN,
+    "int64": Kinds.INTEGER,
+    "double": Kinds.INTEGER | Kinds.NUMBER,
+    "json": Kinds.NESTED,
+}

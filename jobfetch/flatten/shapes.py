@@ -1,0 +1,147 @@
+"""Opens a long list of like elements at once: a typed decoder, made from the elements that were seen before.
+
+It never guesses: a list that is not accounted for byte by byte is given back unopened, to be gone through one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter, or_
+from typing import Any
+
+import msgspec
+
+from jobfetch.blocks import Token
+from jobfetch.model import encode, members, opens
+
+#: Fields that a shape may have: more are data in the place of names.
+MOST_FIELDS = 500
+#: Lists that may fail before a shape is no longer tried, unless more have come out well.
+PATIENCE = 16
+
+#: key -> what stands there: more of it where it is an object, None where it is a leaf.
+_Tree = dict[str, Any]
+_Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The elements of one list: how many, and a token of each for every field; empty where an element has none."""
+
+    count: int
+    fields: dict[str, Sequence[Token]]
+
+
+@dataclass(slots=True)
+class Shape:
+    """How the elements of a list have looked so far."""
+
+    _tree: _Tree = field(default_factory=dict)
+    _names: list[str] = field(default_factory=list)
+    _decoder: Any = None
+    _get: Any = None
+    _tried: int = 0
+    _failed: int = 0
+
+    def opened(self, raw: bytes | msgspec.Raw) -> Opened | None:
+        """A list, opened; None where its elements must be gone through one by one."""
+        if self._decoder is None or self._failed > PATIENCE + self._tried // 2:
+            return None
+        self._tried += 1
+        try:
+            elements = self._decoder.decode(raw)
+        except msgspec.MsgspecError:
+            elements = None
+        if elements:
+            rows = map(self._get, elements)
+            columns: list[Sequence[Token]] = [*zip(*rows, strict=True)] if len(self._names) > 1 else [[*rows]]
+            lengths = [len(b"".join(column)) for column in columns]
+            if _length(self._tree, len(elements), iter(columns), sum(lengths)) == len(bytes(raw)):
+                filled = zip(self._names, columns, lengths, strict=True)
+                return Opened(len(elements), {name: column for name, column, length in filled if length})
+        self._failed += 1
+        return None
+
+    def learn(self, elements: Iterable[msgspec.Raw]) -> None:
+        """Remember how these elements look."""
+        if self._failed > PATIENCE + self._tried // 2:
+            return
+        before = len(self._paths())
+        for element in elements:
+            if opens(element) == b"{":
+                _merge(self._tree, element)
+            if len(self._paths()) > MOST_FIELDS:
+                self._failed, self._decoder = 1 << 62, None
+                return
+        paths = self._paths()
+        if len(paths) > before:
+            places = _places(self._tree)
+            self._names = [".".join(path) for path in paths]
+            self._get = attrgetter(*places)
+            self._decoder = msgspec.json.Decoder(list[_struct(self._tree)])  # type: ignore[misc]
+            if len({*self._names}) < len(self._names):
+                self._failed, self._decoder = 1 << 62, None
+
+    def _paths(self) -> list[_Path]:
+        return _paths(self._tree)
+
+
+def _merge(tree: _Tree, element: msgspec.Raw) -> None:
+    for key, raw in members(element).items():
+        inside = opens(raw) == b"{" and bool(members(raw))
+        known = tree.setdefault(key, {} if inside else None)
+        if inside and known is not None:
+            _merge(known, raw)
+
+
+def _paths(tree: _Tree, above: _Path = ()) -> list[_Path]:
+    return [
+        path
+        for key, inner in tree.items()
+        for path in ([(*above, key)] if inner is None else _paths(inner, (*above, key)))
+    ]
+
+
+def _places(tree: _Tree, above: str = "") -> list[str]:
+    """Where each leaf stands in the struct: fields are numbered, since a key may be any text."""
+    return [
+        place
+        for number, inner in enumerate(tree.values())
+        for place in ([f"{above}f{number}"] if inner is None else _places(inner, f"{above}f{number}."))
+    ]
+
+
+def _struct(tree: _Tree) -> type[msgspec.Struct]:
+    fields: list[Any] = []
+    for number, inner in enumerate(tree.values()):
+        shape: Any = msgspec.Raw if inner is None else _struct(inner)
+        fields.append((f"f{number}", shape, msgspec.field(default_factory=shape)))
+    rename = {f"f{number}": key for number, key in enumerate(tree)}
+    return msgspec.defstruct("Element", fields, rename=rename, forbid_unknown_fields=True, frozen=True, gc=False)
+
+
+def _length(tree: _Tree, count: int, columns: Any, tokens: int) -> int:
+    """How long the compact list must be that holds these tokens and nothing else."""
+    _, overhead = _overhead(tree, columns, count)
+    # brackets, and commas between the elements; what the top of each element weighs beyond its members
+    return 2 + max(0, count - 1) + tokens + overhead + count
+
+
+def _overhead(tree: _Tree, columns: Any, count: int) -> tuple[list[bool] | None, int]:
+    """In which elements an object is there (None: in all), and the bytes of its members' names, colons and commas.
+
+    An object of n members takes n names with a colon, n - 1 commas and two braces: n + 1 marks beside the colons.
+    """
+    anywhere: list[bool] | None = [False] * count
+    total = 0
+    for key, inner in tree.items():
+        if inner is None:
+            column = next(columns)
+            there = None if all(column) else [bool(token) for token in column]
+        else:
+            there, inside = _overhead(inner, columns, count)
+            total += inside + (count if there is None else sum(there))
+        total += (len(encode(key)) + 2) * (count if there is None else sum(there))
+        anywhere = None if there is None or anywhere is None else [*map(or_, anywhere, there)]
+    return anywhere, total
