@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import msgspec
 
@@ -21,6 +22,19 @@ Row = dict[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """A token a row, and all of them one behind the other: much can be told of that at once."""
+
+    tokens: Sequence[Token]
+    joined: bytes
+
+    @classmethod
+    def of(cls, tokens: Sequence[Token]) -> Self:
+        """A column of these tokens."""
+        return cls(tokens, b"".join(tokens))
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """Rows of one job that follow each other: what all of them share, and a token a row for every other column.
 
@@ -29,7 +43,7 @@ class Block:
 
     count: int
     same: Mapping[str, bytes]
-    own: Mapping[str, Sequence[Token]] = field(default_factory=dict)
+    own: Mapping[str, Column] = field(default_factory=dict)
 
     def columns(self) -> Iterator[str]:
         """The columns of these rows, in no order."""
@@ -39,14 +53,8 @@ class Block:
     def rows(self) -> Iterator[Row]:
         """Each row for itself."""
         for number in range(self.count):
-            own = {name: bytes(tokens[number]) for name, tokens in self.own.items()}
+            own = {name: bytes(column.tokens[number]) for name, column in self.own.items()}
             yield {**self.same, **{name: token for name, token in own.items() if token}}
-
-    def at(self, name: str) -> Sequence[Token]:
-        """The tokens of one column, one a row."""
-        if name in self.own:
-            return self.own[name]
-        return [self.same.get(name, b"")] * self.count
 
 
 def blocks(rows: Iterable[Row]) -> Iterator[Block]:

@@ -95,7 +95,7 @@ def _schema_path(path: Path) -> Path:
 
 
 def _warn_of_columns(ui: Ui, table: Table, survey: Survey) -> None:
-    missing = [name for name in table.columns if name not in survey.kinds]
+    missing = [name for name in table.columns if name not in survey.seen]
     if missing:
         ui.warn(f"no row has {', '.join(missing)}; `jobfetch providers show NAME` tells the columns of a provider")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
 
-from jobfetch.blocks import Block, Token
+from jobfetch.blocks import Block, Column
 from jobfetch.spec import COMMON_COLUMNS, NUMBER_COLUMNS
 
 _NUMERIC = b"0123456789+-.eE"
@@ -33,9 +33,10 @@ class Kinds(IntFlag):
     UNFIT = 64
 
 
-_BY_FIRST = {b'"': Kinds.TEXT, b"n": Kinds.NULL, b"[": Kinds.NESTED, b"{": Kinds.NESTED} | dict.fromkeys(
-    (b"t", b"f"), Kinds.BOOLEAN
-)
+# plain numbers: they are put together for every column of every block
+_INT, _FLOAT, _TEXT = int(Kinds.INTEGER), int(Kinds.NUMBER), int(Kinds.TEXT)
+_BY_FIRST: dict[bytes, int] = {b'"': _TEXT, b"n": int(Kinds.NULL)}
+_BY_FIRST |= dict.fromkeys((b"[", b"{"), int(Kinds.NESTED)) | dict.fromkeys((b"t", b"f"), int(Kinds.BOOLEAN))
 
 
 def plain_texts(joined: bytes, count: int) -> list[bytes] | None:
@@ -55,25 +56,28 @@ def is_numeric(joined: bytes) -> bool:
     return not joined.translate(None, _NUMERIC)
 
 
-def kinds_of(tokens: Sequence[Token], *, exact: bool) -> Kinds:
+def kinds_of(column: Column, *, exact: bool) -> int:
     """What kinds of value these are; `exact` looks at every digit of a number that a double may not give back."""
-    joined = b"".join(tokens)
+    joined, tokens = column.joined, column.tokens
     if is_numeric(joined):
         if not joined:
             return Kinds.NONE
         integer = not joined.translate(None, _INTEGER)
-        longest = _SURELY_INT64 if integer else _SURELY_DOUBLE if exact or b"e" in joined.lower() else len(joined)
-        if b"-0" not in joined and max(map(len, tokens)) <= longest:
-            return Kinds.INTEGER if integer else Kinds.NUMBER
+        if integer or exact or b"e" in joined or b"E" in joined:
+            fits = b"-0" not in joined and max(map(len, tokens)) <= (_SURELY_INT64 if integer else _SURELY_DOUBLE)
+        else:
+            fits = True
+        if fits:
+            return _INT if integer else _FLOAT
     elif plain_texts(joined, len(tokens)) is not None:
-        return Kinds.TEXT
-    found = Kinds.NONE
+        return _TEXT
+    found = 0
     for token in tokens:
         found |= kind_of(bytes(token))
     return found
 
 
-def kind_of(token: bytes) -> Kinds:
+def kind_of(token: bytes) -> int:
     """What kind of value one token is."""
     if not token:
         return Kinds.NONE
@@ -83,8 +87,8 @@ def kind_of(token: bytes) -> Kinds:
     integer = not token.translate(None, _INTEGER)
     # minus zero is a double: no integer gives it back
     if integer and token != b"-0":
-        return Kinds.INTEGER if len(token) <= _SURELY_INT64 or int(token[:64]) in _INT64 else Kinds.UNFIT
-    return Kinds.NUMBER if _is_double(token) else Kinds.UNFIT
+        return _INT if len(token) <= _SURELY_INT64 or int(token[:64]) in _INT64 else int(Kinds.UNFIT)
+    return _FLOAT if _is_double(token) else int(Kinds.UNFIT)
 
 
 def _is_double(token: bytes) -> bool:
@@ -112,24 +116,28 @@ class Survey:
 
     exact: bool = False
     rows: int = 0
-    kinds: dict[str, Kinds] = field(default_factory=lambda: dict.fromkeys(COMMON_COLUMNS, Kinds.NONE))
+    seen: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COMMON_COLUMNS, 0))
     #: tokens that are the same in block after block, looked at once
     _known: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, block: Block) -> None:
         """Take notice of some rows."""
         self.rows += block.count
-        known, kinds = self._known, self.kinds
+        known, seen = self._known, self.seen
         for name, token in block.same.items():
             if known.get(name) != token:
                 known[name] = token
-                kinds[name] = kinds.get(name, Kinds.NONE) | kind_of(token)
-        for name, tokens in block.own.items():
-            kinds[name] = kinds.get(name, Kinds.NONE) | kinds_of(tokens, exact=self.exact)
+                seen[name] = seen.get(name, 0) | kind_of(token)
+        for name, column in block.own.items():
+            seen[name] = seen.get(name, 0) | kinds_of(column, exact=self.exact)
+
+    def kinds(self, name: str) -> Kinds:
+        """What was seen in a column."""
+        return Kinds(self.seen.get(name, 0))
 
     def columns(self, chosen: Sequence[str] = ()) -> list[str]:
         """Those that were chosen, in their order; else the common ones, then every other by name."""
-        return list(chosen) or [*COMMON_COLUMNS, *sorted(set(self.kinds) - set(COMMON_COLUMNS))]
+        return list(chosen) or [*COMMON_COLUMNS, *sorted(set(self.seen) - set(COMMON_COLUMNS))]
 
 
 def surveyed(source: Iterable[Block], *, exact: bool) -> Survey:

@@ -62,7 +62,7 @@ def _values(types: Mapping[str, str], source: Iterable[Block]) -> Iterator[Seque
 
 def _column(block: Block, name: str, read: Callable[[Token, str, Block], object]) -> Sequence[object]:
     if name in block.own:
-        return [read(token, name, block) for token in block.own[name]]
+        return [read(token, name, block) for token in block.own[name].tokens]
     return [read(block.same.get(name, b""), name, block)] * block.count
 
 

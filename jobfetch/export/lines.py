@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import BinaryIO
 
-from jobfetch.blocks import Block, Token, text
+from jobfetch.blocks import Block, Column, Token, text
 from jobfetch.errors import BadReply
 from jobfetch.export.columns import is_numeric, plain_texts
 from jobfetch.model import decode, encode
@@ -35,20 +35,20 @@ class Csv:
         parts: list[Iterable[Token]] = []
         constant: list[bytes] = []
         for name in columns:
-            tokens = block.own.get(name)
-            if tokens is None:
+            column = block.own.get(name)
+            if column is None:
                 constant.append(self._cell(block.same.get(name, b""), name, block, alone=len(columns) == 1))
                 continue
             if constant:
                 parts.append(repeat(self.delimiter.join(constant), block.count))
                 constant = []
-            parts.append(self._cells(tokens, name, block, alone=len(columns) == 1))
+            parts.append(self._cells(column, name, block, alone=len(columns) == 1))
         if constant:
             parts.append(repeat(self.delimiter.join(constant), block.count))
         return b"\n".join(map(self.delimiter.join, zip(*parts, strict=True))) + b"\n"
 
-    def _cells(self, tokens: Sequence[Token], name: str, block: Block, *, alone: bool) -> Sequence[Token]:
-        joined = b"".join(tokens)
+    def _cells(self, column: Column, name: str, block: Block, *, alone: bool) -> Sequence[Token]:
+        tokens, joined = column.tokens, column.joined
         if is_numeric(joined) and not alone:
             return tokens
         plain = None if self.delimiter in joined or alone else plain_texts(joined, len(tokens))
@@ -95,12 +95,13 @@ def objects(block: Block, columns: Sequence[str] | None) -> bytes:
     parts: list[Iterable[Token]] = []
     constant: list[bytes] = []
     for name in names:
-        key, tokens = b"," + encode(name) + b":", block.own.get(name)
+        key, column = b"," + encode(name) + b":", block.own.get(name)
         absent = b"null" if name in COMMON_COLUMNS else b""
-        if tokens is None:
+        if column is None:
             token = block.same.get(name, absent)
             constant += [key, token] if token else []
             continue
+        tokens = column.tokens
         if all(tokens):
             constant.append(key)
             parts += [repeat(b"".join(constant), block.count), tokens]

@@ -45,7 +45,7 @@ def _groups(source: Iterable[Block]) -> Iterator[list[Block]]:
     for block in source:
         group.append(block)
         rows += block.count
-        size += sum(map(len, block.same.values())) + sum(len(b"".join(tokens)) for tokens in block.own.values())
+        size += sum(map(len, block.same.values())) + sum(len(column.joined) for column in block.own.values())
         if rows >= GROUP_ROWS or size >= GROUP_BYTES:
             yield group
             group, rows, size = [], 0, 0
@@ -54,10 +54,10 @@ def _groups(source: Iterable[Block]) -> Iterator[list[Block]]:
 
 
 def _values(block: Block, name: str, kind: str, read: Read) -> Sequence[object]:
-    tokens = block.own.get(name)
-    if tokens is None:
+    column = block.own.get(name)
+    if column is None:
         return [read(block.same.get(name, b""), name, block)] * block.count
-    joined = b"".join(tokens)
+    joined, tokens = column.joined, column.tokens
     if kind == "double" and is_numeric(joined) and all(tokens):
         return [*map(float, map(bytes, tokens))]
     plain = plain_texts(joined, len(tokens)) if kind == "string" else None

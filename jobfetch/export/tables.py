@@ -10,7 +10,7 @@ from typing import BinaryIO
 from jobfetch.blocks import Block
 from jobfetch.errors import UsageError
 from jobfetch.export import lines
-from jobfetch.export.columns import Kinds, Survey, surveyed, type_of
+from jobfetch.export.columns import Survey, surveyed, type_of
 from jobfetch.export.database import write_sqlite
 from jobfetch.export.packing import packed, packing_of
 from jobfetch.export.parquet import write_parquet
@@ -92,7 +92,7 @@ def write_table(table: Table, source: Iterable[Block], file: BinaryIO) -> Survey
         if table.format in {Format.SQLITE, Format.PARQUET}:
             survey = surveyed(source, exact=True)
             names = survey.columns(table.columns)
-            types = {name: type_of(name, survey.kinds.get(name, Kinds.NONE)) for name in names}
+            types = {name: type_of(name, survey.kinds(name)) for name in names}
             write = write_sqlite if table.format is Format.SQLITE else write_parquet
             write(types, source, out)
             return survey
@@ -132,9 +132,9 @@ def _write_csv(table: Table, source: Iterable[Block], out: BinaryIO, survey: Sur
     out.write(csv.header(columns))
     out.writelines(csv.lines(block, columns) for block in held)
     for block in blocks:
-        known = len(survey.kinds)
+        known = len(survey.seen)
         survey.add(block)
-        if len(survey.kinds) > known and not table.columns:
+        if len(survey.seen) > known and not table.columns:
             for rest in blocks:
                 survey.add(rest)
             out.seek(start)
@@ -151,7 +151,7 @@ def schema_of(table: Table, survey: Survey) -> bytes:
     """What stands beside a table: its columns in order, the type of each, and whether it may be null."""
     told = []
     for name in survey.columns(table.columns):
-        kinds = survey.kinds.get(name, Kinds.NONE)
+        kinds = survey.kinds(name)
         told.append({"name": name, "type": type_of(name, kinds), "values": [str(kind.name).lower() for kind in kinds]})
     head = encode({"schema": SCHEMA, "format": table.format, "rows": survey.rows})[:-1]
     return head + b',"columns":[\n' + b",\n".join(encode(each) for each in told) + b"\n]}\n"

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 
 from jobfetch.blocks import Block, Row, text
 from jobfetch.errors import BadReply
+from jobfetch.flatten.node import Node
 from jobfetch.flatten.rules import by_path, compiled_kind
-from jobfetch.flatten.walk import Walk, Walker
+from jobfetch.flatten.walk import Learned, Walk, Walker
 from jobfetch.model import encode
 from jobfetch.spec import RowRules, Rows
 
@@ -50,12 +51,12 @@ def compiled(rules: RowRules) -> Callable[[str, str, bytes], Iterator[Row]]:
 def part_blocks(rules: RowRules, provider: str, job_id: str, parts: Iterable[bytes]) -> Iterator[Block]:
     """The rows of parts that came window by window, each part a JSON value."""
     kind = compiled_kind(rules.parts or Rows(each=("$",), kind="part"))
-    walk = Walk(kind, kind.paths[0], RowRules(kinds=()), {})
+    walk = Walk(Learned.of(kind), kind.paths[0], RowRules(kinds=()))
     start = {"provider": encode(provider), "job_id": encode(job_id)}
     with named(provider, job_id):
         for part in parts:
-            for block in walk.whole(part):
-                yield Block(block.count, {**start, **block.same}, block.own)
+            block = walk.whole(Node(part))
+            yield Block(block.count, {**start, **block.same}, block.own)
 
 
 def part_rows(rules: RowRules, provider: str, job_id: str, parts: Iterable[bytes]) -> Iterator[Row]:

@@ -37,7 +37,7 @@ def _refuse_twice(raw: bytes, name: str) -> None:
     json.loads(raw, object_pairs_hook=once, parse_int=str, parse_float=str)
 
 
-def leaves_of(level: Mapping[str, msgspec.Raw], left_out: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+def leaves_of(level: Mapping[str, bytes | msgspec.Raw], left_out: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
     """Every leaf under the members of a level that are not left out."""
     for name, raw in level.items():
         if not is_left_out(name, left_out):
@@ -56,7 +56,11 @@ def leaves(name: str, raw: bytes | msgspec.Raw) -> Iterator[tuple[str, bytes]]:
 
 def is_left_out(name: str, left_out: Mapping[str, str]) -> bool:
     """Whether a name, or what it stands under, is left out of rows."""
-    return any(name == prefix or name.startswith(prefix + ".") for prefix in left_out)
+    while name:
+        if name in left_out:
+            return True
+        name = name.rpartition(".")[0]
+    return False
 
 
 def own_leaves(element: bytes | msgspec.Raw) -> Row:

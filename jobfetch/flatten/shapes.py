@@ -5,14 +5,14 @@ It never guesses: a list that is not accounted for byte by byte is given back un
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter, or_
 from typing import Any
 
 import msgspec
 
-from jobfetch.blocks import Token
+from jobfetch.blocks import Column, Token
 from jobfetch.model import encode, members, opens
 
 #: Fields that a shape may have: more are data in the place of names.
@@ -27,10 +27,10 @@ _Path = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The elements of one list: how many, and a token of each for every field; empty where an element has none."""
+    """The elements of one list: how many, and a column for every field; empty where an element has none."""
 
     count: int
-    fields: dict[str, Sequence[Token]]
+    fields: dict[str, Column]
 
 
 @dataclass(slots=True)
@@ -41,6 +41,8 @@ class Shape:
     _names: list[str] = field(default_factory=list)
     _decoder: Any = None
     _get: Any = None
+    #: bytes of an element that has every field, beside its tokens
+    _weight: int = 0
     _tried: int = 0
     _failed: int = 0
 
@@ -55,13 +57,20 @@ class Shape:
             elements = None
         if elements:
             rows = map(self._get, elements)
-            columns: list[Sequence[Token]] = [*zip(*rows, strict=True)] if len(self._names) > 1 else [[*rows]]
-            lengths = [len(b"".join(column)) for column in columns]
-            if _length(self._tree, len(elements), iter(columns), sum(lengths)) == len(bytes(raw)):
-                filled = zip(self._names, columns, lengths, strict=True)
-                return Opened(len(elements), {name: column for name, column, length in filled if length})
+            tokens: list[Sequence[Token]] = [*zip(*rows, strict=True)] if len(self._names) > 1 else [[*rows]]
+            columns = [*map(Column.of, tokens)]
+            if self._accounted(len(elements), columns) == len(bytes(raw)):
+                return Opened(len(elements), {n: c for n, c in zip(self._names, columns, strict=True) if c.joined})
         self._failed += 1
         return None
+
+    def _accounted(self, count: int, columns: list[Column]) -> int:
+        """How long the compact list must be that holds these tokens and nothing else: brackets and commas are in it."""
+        tokens = sum(len(column.joined) for column in columns)
+        if all(all(column.tokens) for column in columns):
+            return 1 + tokens + count * (self._weight + 1)
+        _, weight = _weight(self._tree, iter(columns), count)
+        return 1 + tokens + weight + 2 * count
 
     def learn(self, elements: Iterable[msgspec.Raw]) -> None:
         """Remember how these elements look."""
@@ -79,6 +88,7 @@ class Shape:
             places = _places(self._tree)
             self._names = [".".join(path) for path in paths]
             self._get = attrgetter(*places)
+            self._weight = _weight(self._tree, iter([Column.of([b"0"])] * len(paths)), 1)[1] + 1
             self._decoder = msgspec.json.Decoder(list[_struct(self._tree)])  # type: ignore[misc]
             if len({*self._names}) < len(self._names):
                 self._failed, self._decoder = 1 << 62, None
@@ -121,26 +131,20 @@ def _struct(tree: _Tree) -> type[msgspec.Struct]:
     return msgspec.defstruct("Element", fields, rename=rename, forbid_unknown_fields=True, frozen=True, gc=False)
 
 
-def _length(tree: _Tree, count: int, columns: Any, tokens: int) -> int:
-    """How long the compact list must be that holds these tokens and nothing else."""
-    _, overhead = _overhead(tree, columns, count)
-    # brackets, and commas between the elements; what the top of each element weighs beyond its members
-    return 2 + max(0, count - 1) + tokens + overhead + count
-
-
-def _overhead(tree: _Tree, columns: Any, count: int) -> tuple[list[bool] | None, int]:
+def _weight(tree: _Tree, columns: Iterator[Column], count: int) -> tuple[list[bool] | None, int]:
     """In which elements an object is there (None: in all), and the bytes of its members' names, colons and commas.
 
-    An object of n members takes n names with a colon, n - 1 commas and two braces: n + 1 marks beside the colons.
+    An object of n members takes n names, n colons, n - 1 commas and two braces: two marks a member, and one more, which
+    is counted where the object itself is a member.
     """
     anywhere: list[bool] | None = [False] * count
     total = 0
     for key, inner in tree.items():
         if inner is None:
-            column = next(columns)
-            there = None if all(column) else [bool(token) for token in column]
+            tokens = next(columns).tokens
+            there = None if all(tokens) else [bool(token) for token in tokens]
         else:
-            there, inside = _overhead(inner, columns, count)
+            there, inside = _weight(inner, columns, count)
             total += inside + (count if there is None else sum(there))
         total += (len(encode(key)) + 2) * (count if there is None else sum(there))
         anywhere = None if there is None or anywhere is None else [*map(or_, anywhere, there)]
