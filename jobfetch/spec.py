@@ -6,11 +6,13 @@ A provider does no input or output of its own: it says where things stand in a r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from urllib.parse import quote
+
+import msgspec
 
 from jobfetch.errors import (
     BadReply,
@@ -39,6 +41,7 @@ from jobfetch.model import (
     come_back,
     decode,
     elements,
+    encode,
     hint,
     members,
     promised_json,
@@ -423,6 +426,38 @@ class ListApi:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sheets:
+    """How large the pages are that boxes lie on: the elements of the same list in which `key` holds `word` tell it.
+
+    `page` is the field with the page's number, `box` the one with the four edges. Edges become parts of the page, from
+    0 to 1; where its size is not known they stay as they are.
+    """
+
+    key: str
+    word: str
+    page: str
+    box: str
+
+    def sizes(self, elements: Iterable[Mapping[str, bytes | msgspec.Raw]]) -> dict[bytes, tuple[float, ...]]:
+        """Page token -> left, top, width and height, of every page that has a size."""
+        sizes: dict[bytes, tuple[float, ...]] = {}
+        for element in elements:
+            if bytes(element.get(self.key, b"")) == encode(self.word) and {self.page, self.box} <= {*element}:
+                box = decode(element[self.box])
+                if isinstance(box, list) and len(box) == 4 and all(type(edge) in {int, float} for edge in box):  # noqa: PLR2004
+                    left, top, right, bottom = map(float, box)
+                    if right > left and bottom > top:
+                        sizes[bytes(element[self.page])] = (left, top, right - left, bottom - top)
+        return sizes
+
+    @staticmethod
+    def part(edge: bytes, start: float, length: float) -> bytes:
+        """An edge as a part of the page; the token itself where it is no number that can be."""
+        value = decode(edge)
+        return encode((value - start) / length) if type(value) in {int, float} else edge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """One kind of row: where it stands in the result, and which of its fields the common columns take.
 
@@ -443,11 +478,14 @@ class Rows:
     empty: str = "item"
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     copies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sheets: Sheets | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowRules:
     """All row kinds of a service, what they leave out and why (dotted name -> reason), and what the top is called.
+
+    Without a name for the top, what stands there keeps its bare name.
 
     `parts` is the kind of the parts that come window by window. `named` holds other views of the same result, for
     `--rows NAME`: a function where a declaration cannot say it, from the result to rows of JSON tokens.
@@ -458,6 +496,10 @@ class RowRules:
     named: Mapping[str, Callable[[bytes], Iterator[dict[str, bytes]]]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     top: str = "job"
+
+    def at_top(self, key: str) -> str:
+        """What a member of the top is called in a row."""
+        return f"{self.top}.{key}" if self.top else key
 
 
 #: The columns that rows of all services share, in order.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from jobfetch.blocks import Block, Row
+from jobfetch.blocks import Block, Column, Row, Token
 from jobfetch.flatten.leaves import beside_common, is_left_out, leaves_of, own_leaves, together
 from jobfetch.flatten.node import Node
 from jobfetch.flatten.plans import Maker
 from jobfetch.flatten.rules import Kind, Step, compiled_kind
 from jobfetch.flatten.shapes import Shape
-from jobfetch.model import compact, decode, elements, encode
-from jobfetch.spec import RowRules
+from jobfetch.model import compact, decode, elements, encode, members
+from jobfetch.spec import RowRules, Sheets
 
 
 class Walker:
@@ -28,7 +28,7 @@ class Walker:
         walks = [Walk(learned, steps, rules) for learned, steps in _ways(self._kinds, whole.members)]
         taken = frozenset(name for walk in walks for name in walk.names())
         tops = {walk.steps[0].key for walk in walks}
-        beside = {f"{rules.top}.{key}": node.raw for key, node in whole.members.items() if key not in tops}
+        beside = {rules.at_top(key): node.raw for key, node in whole.members.items() if key not in tops}
         carried = together(leaves_of(beside, rules.left_out)) if walks and "$" not in tops else {}
         found = False
         for walk in walks:
@@ -36,9 +36,9 @@ class Walker:
                 found = True
                 yield block
         if not found and carried:
-            yield Block(1, {"kind": encode(rules.top), **carried})
+            yield Block(1, {"kind": encode(rules.top or "job"), **carried})
         if not walks:
-            yield from (Block(1, {"kind": encode(rules.top)} | row) for row in _unruled(whole, rules))
+            yield from (Block(1, {"kind": encode(rules.top or "job")} | row) for row in _unruled(whole, rules))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def _ways(kinds: list[Learned], top: Mapping[str, Node]) -> list[tuple[Learned, 
         if kind.rule.when and not _is(top, *kind.rule.when):
             continue
         for steps in kind.paths:
-            choose = len(kind.paths) > 1 or steps[0].key in {"$", "*"} or steps[-1].beside
+            choose = len(kind.paths) > 1 or kind.rule.when or steps[0].key in {"$", "*"} or steps[-1].beside
             there = not ways if steps[0].key == "$" else _has(top, steps) if choose else steps[0].key in top
             if there and not any(_same_way(steps, walked) for _, walked in ways):
                 ways.append((learned, steps))
@@ -107,7 +107,7 @@ def _unruled(whole: Node, rules: RowRules) -> Iterator[Row]:
 def _fields(node: Node, rules: RowRules) -> Row:
     """The fields of an object as one row, without those that are left out."""
     kept = {
-        key: member.raw for key, member in node.members.items() if not is_left_out(f"{rules.top}.{key}", rules.left_out)
+        key: member.raw for key, member in node.members.items() if not is_left_out(rules.at_top(key), rules.left_out)
     }
     return together(leaves_of(kept, {}))
 
@@ -200,16 +200,42 @@ class Walk:
 
     def _list(self, node: Node, word: str, carried: Row, place: str) -> Iterator[Block]:
         """The elements of a list: at once where they are alike, one by one otherwise."""
-        shape = self.learned.shapes.setdefault(place, Shape())
+        sheets, shape = self.kind.rule.sheets, self.learned.shapes.setdefault(place, Shape())
+        sizes = sheets.sizes(members(raw) for window in node.windows() for raw in elements(window)) if sheets else {}
         for window in node.windows():
             opened = shape.opened(window)
             block = opened and self.learned.make.block(opened, carried, word)
             if block:
-                yield block
+                yield on_sheets(block, sizes)
                 continue
             each = elements(window)
             if not opened:
                 shape.learn(each)
             for element in each:
                 if bytes(element) != b"null":
-                    yield self._one(carried, own_leaves(element), word)
+                    yield on_sheets(self._one(carried, own_leaves(element), word), sizes)
+
+
+_EDGES = (("x_min", 0), ("y_min", 1), ("x_max", 0), ("y_max", 1))
+
+
+def on_sheets(block: Block, sizes: Mapping[bytes, tuple[float, ...]]) -> Block:
+    """The same rows, edges of boxes as parts of their page where its size is known."""
+    if not sizes:
+        return block
+    own, same = dict(block.own), dict(block.same)
+    pages = _tokens(block, "page")
+    for name, side in _EDGES:
+        edges = [
+            Sheets.part(bytes(edge), size[side], size[side + 2]) if edge and (size := sizes.get(bytes(page))) else edge
+            for edge, page in zip(_tokens(block, name), pages, strict=True)
+        ]
+        if name in same and block.count == 1:
+            same[name] = bytes(edges[0])
+        elif same.pop(name, None) or name in own:
+            own[name] = Column.of(edges)
+    return Block(block.count, same, own)
+
+
+def _tokens(block: Block, name: str) -> Sequence[Token]:
+    return block.own[name].tokens if name in block.own else [block.same.get(name, b"")] * block.count
