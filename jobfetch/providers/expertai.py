@@ -159,7 +159,14 @@ PROVIDER = Provider(
                 each=("result.layout[]",),
                 kind="element",
                 empty="result",
-                columns={"kind": ("type",), "label": ("label",), "text": ("content",), "page": ("page",)},
+                columns={
+                    "kind": ("type",),
+                    "label": ("label",),
+                    "text": ("content",),
+                    "page": ("page",),
+                    # the service spells it both ways; to many readers of tables that would be one name twice
+                    "isHead": ("isHead", "isHEad"),
+                },
                 copies={
                     "item_id": ("id",),
                     "x_min": ("bbox[0]",),
