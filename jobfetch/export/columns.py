@@ -37,6 +37,7 @@ class Kinds(IntFlag):
 _INT, _FLOAT, _TEXT = int(Kinds.INTEGER), int(Kinds.NUMBER), int(Kinds.TEXT)
 _BY_FIRST: dict[bytes, int] = {b'"': _TEXT, b"n": int(Kinds.NULL)}
 _BY_FIRST |= dict.fromkeys((b"[", b"{"), int(Kinds.NESTED)) | dict.fromkeys((b"t", b"f"), int(Kinds.BOOLEAN))
+_TOLD_BY_FIRST = frozenset({*_BY_FIRST, b""})
 
 
 def plain_texts(joined: bytes, count: int) -> list[bytes] | None:
@@ -71,6 +72,9 @@ def kinds_of(column: Column, *, exact: bool) -> int:
             return _INT if integer else _FLOAT
     elif plain_texts(joined, len(tokens)) is not None:
         return _TEXT
+    first = {bytes(token)[:1] for token in tokens}
+    if first <= _TOLD_BY_FIRST:
+        return sum({_BY_FIRST.get(each, 0) for each in first})
     found = 0
     for token in tokens:
         found |= kind_of(bytes(token))
@@ -88,7 +92,8 @@ def kind_of(token: bytes) -> int:
     # minus zero is a double: no integer gives it back
     if integer and token != b"-0":
         return _INT if len(token) <= _SURELY_INT64 or int(token[:64]) in _INT64 else int(Kinds.UNFIT)
-    return _FLOAT if _is_double(token) else int(Kinds.UNFIT)
+    short = len(token) <= _SURELY_DOUBLE and b"e" not in token and b"E" not in token
+    return _FLOAT if short or _is_double(token) else int(Kinds.UNFIT)
 
 
 def _is_double(token: bytes) -> bool:

@@ -116,7 +116,7 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
         status = linked.with_failures(status, stored)
         files += map(str, linked.places(wanted, job_id, stored))
         if run.make:
-            run.rows[job_id] = [*run.make(job_id, result, linked.places(wanted, job_id, stored))]
+            run.rows[job_id] = [*run.make.make(job_id, result, linked.places(wanted, job_id, stored))]
         else:
             pieces = [reply.body] if wanted.format is Format.RAW else _record(run, job_id, status, result, stored)
             with _opened(path, swept=wanted.swept) as file:

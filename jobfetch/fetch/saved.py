@@ -7,31 +7,36 @@ from __future__ import annotations
 
 import heapq
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 import msgspec
 
-from jobfetch import disk
+from jobfetch import disk, flatten
 from jobfetch.blocks import Block
 from jobfetch.errors import BadReply, JobfetchError, UsageError
 from jobfetch.fetch.rows import Maker
+from jobfetch.flatten import Result
 from jobfetch.manifest import NAME, Manifest
 from jobfetch.model import Format
 from jobfetch.records import SCHEMA
 
 #: Places that are sorted in memory; more of them are sorted in parts, and the parts merged.
 AT_ONCE = 50_000
+#: Bytes of a record that is not held as a whole.
+LARGE = 8 * 1024 * 1024
 #: Bytes in which a record of ours tells its job.
 _HEAD = 4096
 
 _BEGINS = re.compile(rb'\s*\{\s*"schema"\s*:\s*"jobfetch\.result/')
 _JOB_ID = re.compile(rb'"job_id"\s*:\s*("(?:[^"\\]|\\.)*")')
+_PROVIDER = re.compile(rb'"provider"\s*:\s*("(?:[^"\\]|\\.)*")')
 _BY_LINES = frozenset({".ndjson", ".jsonl"})
 
 
@@ -65,13 +70,36 @@ _RECORDS = msgspec.json.Decoder(_Saved)
 def blocks_of(place: Place, make_for: Callable[[str], Maker]) -> Iterator[Block]:
     """The rows of one record; an error names its file. `make_for` gives what makes rows for a provider."""
     with disk.explained(place.path), place.path.open("rb") as file:
-        file.seek(place.start)
-        data = file.read() if place.length is None else file.read(place.length)
-    try:
-        record = _opened(data)
-        yield from make_for(record.provider)(record.job_id, bytes(record.result), _linked(place, record.assets))
-    except BadReply as error:
-        raise BadReply(f"{place.path}: {error.message}", hint=error.hint) from None
+        length = (place.length if place.length is not None else file.seek(0, os.SEEK_END)) or 0
+        try:
+            if length > LARGE:
+                provider, job_id, assets, result = _large(file, place, length, make_for)
+            else:
+                file.seek(place.start)
+                record = _opened(file.read(length))
+                provider, job_id, assets, result = record.provider, record.job_id, record.assets, bytes(record.result)
+            yield from make_for(provider).make(job_id, result, _linked(place, assets))
+        except BadReply as error:
+            raise BadReply(f"{place.path}: {error.message}", hint=error.hint) from None
+
+
+def _large(
+    file: BinaryIO, place: Place, length: int, make_for: Callable[[str], Maker]
+) -> tuple[str, str, list[_Asset], Result]:
+    """A record of which only a part is held: what may be long in it stays in its file."""
+
+    def read(start: int, size: int) -> bytes:
+        file.seek(place.start + start)
+        return file.read(max(0, min(size, length - start)))
+
+    found = _PROVIDER.search(read(0, _HEAD))
+    lists = make_for(json.loads(found[1])).lists if found else frozenset[str]()
+    names = frozenset(f"result.{name}" for name in lists)
+    large = flatten.shortened(read, names, lambda: bytes(_opened(read(0, length)).result))
+    record = _opened(large.short)
+    spans = {name.removeprefix("result."): span for name, span in large.spans.items()}
+    short = bytes(record.result)
+    return record.provider, record.job_id, record.assets, replace(large, short=short, spans=spans) if spans else short
 
 
 def _opened(data: bytes) -> _Saved:

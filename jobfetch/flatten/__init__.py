@@ -11,38 +11,54 @@ from contextlib import contextmanager
 
 from jobfetch.blocks import Block, Row, text
 from jobfetch.errors import BadReply
-from jobfetch.flatten.node import Node
+from jobfetch.flatten.long import Large, shortened
+from jobfetch.flatten.node import Node, Result
 from jobfetch.flatten.rules import by_path, compiled_kind
 from jobfetch.flatten.walk import Learned, Walk, Walker
 from jobfetch.model import encode
 from jobfetch.spec import RowRules, Rows
 
-__all__ = ["Row", "by_path", "compiled", "named", "part_blocks", "part_rows", "text", "view", "walker"]
+__all__ = [
+    "Large",
+    "Result",
+    "Row",
+    "by_path",
+    "compiled",
+    "named",
+    "part_blocks",
+    "part_rows",
+    "shortened",
+    "text",
+    "view",
+    "walker",
+]
 
 #: (provider, job id, result) -> rows in blocks.
-Blocks = Callable[[str, str, bytes], Iterator[Block]]
+Blocks = Callable[[str, str, Result], Iterator[Block]]
 
 
-def walker(rules: RowRules) -> Blocks:
+def walker(rules: RowRules) -> tuple[Blocks, frozenset[str]]:
     """Row rules, compiled: (provider, job id, result) -> blocks of rows.
+
+    With it come the names of the lists that may be long, and stay elsewhere (`shortened`).
 
     Numbers stay as the service wrote them, lists stay compact JSON. A result that none of the rules fits gives one
     row of its own fields, so that nothing is lost. Use one for many results: it learns how their elements look.
     """
     walk = Walker(rules)
 
-    def blocks_of(provider: str, job_id: str, result: bytes) -> Iterator[Block]:
+    def blocks_of(provider: str, job_id: str, result: Result) -> Iterator[Block]:
         start = {"provider": encode(provider), "job_id": encode(job_id)}
         with named(provider, job_id):
             for block in walk(result):
                 yield Block(block.count, {**start, **block.same}, block.own)
 
-    return blocks_of
+    return blocks_of, walk.lists
 
 
 def compiled(rules: RowRules) -> Callable[[str, str, bytes], Iterator[Row]]:
     """The same a row at a time."""
-    blocks_of = walker(rules)
+    blocks_of, _ = walker(rules)
     return lambda provider, job_id, result: (
         row for block in blocks_of(provider, job_id, result) for row in block.rows()
     )

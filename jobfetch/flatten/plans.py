@@ -19,6 +19,7 @@ from jobfetch.spec import COMMON_COLUMNS
 #: Plans that are remembered: more of them are data in the place of names.
 MOST_PLANS = 1000
 
+_SPACES = (b" ", b"\n", b"\t", b"\r")
 _UNFILLED = frozenset({b"", b"null", b'""'})
 
 
@@ -131,7 +132,8 @@ def _filled(token: bytes | None) -> bytes:
 
 def _compacted(column: Column) -> Column:
     """The same column, lists in it without white space."""
-    if b"[" not in column.joined and b"{" not in column.joined:
+    joined = column.joined
+    if (b"[" not in joined and b"{" not in joined) or not any(space in joined for space in _SPACES):
         return column
     tokens = column.tokens
     return Column.of([compact(bytes(token)) if token and opens(token) in {b"[", b"{"} else token for token in tokens])

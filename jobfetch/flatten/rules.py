@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from jobfetch.errors import BadReply, UsageError
-from jobfetch.model import decode, elements, members
+import msgspec
+
+from jobfetch.errors import UsageError
+from jobfetch.model import elements
 from jobfetch.spec import RowRules, Rows
 
 _SEGMENT = re.compile(r"(?P<key>[^.\[\]{}*]+|\*)(?P<many>\[\]|\{\})?")
@@ -104,23 +108,23 @@ def _element(number: int) -> Pick:
 
 def _extreme(key: str, *, largest: bool) -> Pick:
     """The smallest or largest number of a key over the objects of a list: an edge of the box around a shape."""
+    shape = msgspec.defstruct("Point", [("value", msgspec.Raw, msgspec.field(name=key))], gc=False)
+    decoder: Any = msgspec.json.Decoder(list[shape])  # type: ignore[valid-type]
+    best = max if largest else min
 
     def pick(raw: bytes) -> bytes | None:
-        found = list(_numbers(raw, key))
-        if not found:
+        try:
+            points = decoder.decode(raw)
+            return bytes(best((point.value for point in points), key=_number, default=b"")) or None
+        except (msgspec.MsgspecError, ValueError):
+            # what is no list of points has no edge
             return None
-        return (max if largest else min)(found, key=float)
 
     return pick
 
 
-def _numbers(raw: bytes, key: str) -> Iterator[bytes]:
-    for element in elements(raw):
-        token = members(element).get(key)
-        if token is not None:
-            try:
-                is_number = isinstance(decode(token), int | float) and bytes(token) not in {b"true", b"false"}
-            except BadReply:  # 1e400 is no number that can be compared
-                is_number = False
-            if is_number:
-                yield bytes(token)
+def _number(token: msgspec.Raw) -> float:
+    value = float(bytes(token))
+    if not math.isfinite(value):
+        raise ValueError("no number that can be compared")
+    return value

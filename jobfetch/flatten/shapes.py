@@ -5,7 +5,7 @@ It never guesses: a list that is not accounted for byte by byte is given back un
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter, or_
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from jobfetch.blocks import Column, Token
-from jobfetch.model import encode, members, opens
+from jobfetch.model import elements, encode, members, opens
 
 #: Fields that a shape may have: more are data in the place of names.
 MOST_FIELDS = 500
@@ -52,15 +52,15 @@ class Shape:
             return None
         self._tried += 1
         try:
-            elements = self._decoder.decode(raw)
+            found = self._decoder.decode(raw)
         except msgspec.MsgspecError:
-            elements = None
-        if elements:
-            rows = map(self._get, elements)
+            found = None
+        if found:
+            rows = map(self._get, found)
             tokens: list[Sequence[Token]] = [*zip(*rows, strict=True)] if len(self._names) > 1 else [[*rows]]
             columns = [*map(Column.of, tokens)]
-            if self._accounted(len(elements), columns) == len(bytes(raw)):
-                return Opened(len(elements), {n: c for n, c in zip(self._names, columns, strict=True) if c.joined})
+            if self._accounted(len(found), columns) == len(bytes(raw)):
+                return Opened(len(found), {n: c for n, c in zip(self._names, columns, strict=True) if c.joined})
         self._failed += 1
         return None
 
@@ -72,29 +72,24 @@ class Shape:
         _, weight = _weight(self._tree, iter(columns), count)
         return 1 + tokens + weight + 2 * count
 
-    def learn(self, elements: Iterable[msgspec.Raw]) -> None:
-        """Remember how these elements look."""
+    def learn(self, raw: bytes | msgspec.Raw) -> bool:
+        """Remember how the elements of a list look; whether there was anything new."""
         if self._failed > PATIENCE + self._tried // 2:
-            return
-        before = len(self._paths())
-        for element in elements:
+            return False
+        before = len(_paths(self._tree))
+        for element in elements(raw):
             if opens(element) == b"{":
                 _merge(self._tree, element)
-            if len(self._paths()) > MOST_FIELDS:
-                self._failed, self._decoder = 1 << 62, None
-                return
-        paths = self._paths()
+        paths = _paths(self._tree)
+        self._names = [".".join(path) for path in paths]
+        if len(paths) > MOST_FIELDS or len({*self._names}) < len(paths):
+            self._failed, self._decoder = 1 << 62, None
+            return False
         if len(paths) > before:
-            places = _places(self._tree)
-            self._names = [".".join(path) for path in paths]
-            self._get = attrgetter(*places)
+            self._get = attrgetter(*_places(self._tree))
             self._weight = _weight(self._tree, iter([Column.of([b"0"])] * len(paths)), 1)[1] + 1
             self._decoder = msgspec.json.Decoder(list[_struct(self._tree)])  # type: ignore[misc]
-            if len({*self._names}) < len(self._names):
-                self._failed, self._decoder = 1 << 62, None
-
-    def _paths(self) -> list[_Path]:
-        return _paths(self._tree)
+        return len(paths) > before
 
 
 def _merge(tree: _Tree, element: msgspec.Raw) -> None:

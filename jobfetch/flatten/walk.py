@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from jobfetch.blocks import Block, Column, Row, Token
 from jobfetch.flatten.leaves import beside_common, is_left_out, leaves_of, own_leaves, together
-from jobfetch.flatten.node import Node
+from jobfetch.flatten.node import Node, Result
 from jobfetch.flatten.plans import Maker
 from jobfetch.flatten.rules import Kind, Step, compiled_kind
 from jobfetch.flatten.shapes import Shape
@@ -22,9 +22,14 @@ class Walker:
         self._rules = rules
         self._kinds = [Learned.of(compiled_kind(kind)) for kind in rules.kinds]
 
-    def __call__(self, result: bytes) -> Iterator[Block]:
+    @property
+    def lists(self) -> frozenset[str]:
+        """The dotted names of the lists that may be long: the first on every way."""
+        return frozenset(name for learned in self._kinds for steps in learned.kind.paths for name in _first_list(steps))
+
+    def __call__(self, result: Result) -> Iterator[Block]:
         """Every row of a result, without the columns that name the job."""
-        whole, rules = Node(result), self._rules
+        whole, rules = Node.of(result), self._rules
         walks = [Walk(learned, steps, rules) for learned, steps in _ways(self._kinds, whole.members)]
         taken = frozenset(name for walk in walks for name in walk.names())
         tops = {walk.steps[0].key for walk in walks}
@@ -53,6 +58,13 @@ class Learned:
     def of(cls, kind: Kind) -> Learned:
         """A row kind of which nothing is known yet."""
         return cls(kind, Maker(kind))
+
+
+def _first_list(steps: list[Step]) -> Iterator[str]:
+    number = next((number for number, step in enumerate(steps) if step.many), None)
+    keys = [step.key for step in steps[: (number or 0) + 1]]
+    if number is not None and not {"*", "$"} & {*keys} and not steps[number].beside:
+        yield ".".join(keys)
 
 
 def _ways(kinds: list[Learned], top: Mapping[str, Node]) -> list[tuple[Learned, list[Step]]]:
@@ -88,8 +100,12 @@ def _has(level: Mapping[str, Node], steps: list[Step]) -> bool:
         return False
     if not rest:
         return not step.beside or any(member.opens == b"[" for member in node.members.values())
-    inside = node.elements if step.many and node.opens == b"[" else [node]
-    return not inside or any(_has(element.members, rest) for element in inside) or rest[0].key == "*"
+    if rest[0].key == "*" or node.opens in {b"n", b'"'}:
+        return rest[0].key == "*"
+    if not step.many or node.opens != b"[":
+        return _has(node.members, rest)
+    empty = next(iter(node.elements), None) is None
+    return empty or (node.may_hold(rest[0].key) and any(_has(element.members, rest) for element in node.elements))
 
 
 def _same_way(steps: list[Step], walked: list[Step]) -> bool:
@@ -191,11 +207,11 @@ class Walk:
     def _side_by_side(self, node: Node, word: str, carried: Row, here: str) -> Iterator[Block]:
         """A row for every index of the lists of an object; what is no list is carried."""
         named = {f"{here}.{key}": member for key, member in node.members.items()}
-        lists = {name: member.elements for name, member in named.items() if member.opens == b"["}
+        lists = {name: elements(member.raw) for name, member in named.items() if member.opens == b"["}
         others = {name: member.raw for name, member in named.items() if member.opens != b"["}
         carried = together([*carried.items(), *leaves_of(others, self.rules.left_out)])
         for number in range(max(map(len, lists.values()), default=0)):
-            cells = ((name, compact(bytes(found[number].raw))) for name, found in lists.items() if number < len(found))
+            cells = ((name, compact(bytes(found[number]))) for name, found in lists.items() if number < len(found))
             yield self._one(carried, together(cells), word)
 
     def _list(self, node: Node, word: str, carried: Row, place: str) -> Iterator[Block]:
@@ -203,15 +219,13 @@ class Walk:
         sheets, shape = self.kind.rule.sheets, self.learned.shapes.setdefault(place, Shape())
         sizes = sheets.sizes(members(raw) for window in node.windows() for raw in elements(window)) if sheets else {}
         for window in node.windows():
-            opened = shape.opened(window)
+            # what does not look like the elements before it is learned, and tried once more
+            opened = shape.opened(window) or (shape.learn(window) and shape.opened(window))
             block = opened and self.learned.make.block(opened, carried, word)
             if block:
                 yield on_sheets(block, sizes)
                 continue
-            each = elements(window)
-            if not opened:
-                shape.learn(each)
-            for element in each:
+            for element in elements(window):
                 if bytes(element) != b"null":
                     yield on_sheets(self._one(carried, own_leaves(element), word), sizes)
 

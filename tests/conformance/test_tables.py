@@ -25,7 +25,7 @@ Rows = list[dict[str, Any]]
 
 
 def blocks_of(sample: Sample) -> list[Block]:
-    walk = flatten.walker(sample.provider.rows)
+    walk, _ = flatten.walker(sample.provider.rows)
     return list(walk(sample.provider.name, sample.told["job_id"], sample.result))
 
 
@@ -167,7 +167,7 @@ def test_the_common_columns_have_their_types_without_a_single_value(
 
 @each_sample
 def test_a_walker_that_has_learned_gives_the_same_rows(sample: Sample) -> None:
-    walk = flatten.walker(sample.provider.rows)
+    walk, _ = flatten.walker(sample.provider.rows)
     result = compact(sample.result)
     runs = [[row for block in walk(sample.provider.name, "1", result) for row in block.rows()] for _ in range(3)]
     assert runs[0] == runs[1] == runs[2]
