@@ -64,11 +64,10 @@ def kinds_of(column: Column, *, exact: bool) -> int:
         if not joined:
             return Kinds.NONE
         integer = not joined.translate(None, _INTEGER)
-        if integer or exact or b"e" in joined or b"E" in joined:
-            fits = b"-0" not in joined and max(map(len, tokens)) <= (_SURELY_INT64 if integer else _SURELY_DOUBLE)
-        else:
-            fits = True
-        if fits:
+        told = b"e" not in joined and b"E" not in joined and not (integer and b"-0" in joined)
+        if told and (integer or exact):
+            told = max(map(len, tokens)) <= (_SURELY_INT64 if integer else _SURELY_DOUBLE)
+        if told:
             return _INT if integer else _FLOAT
     elif plain_texts(joined, len(tokens)) is not None:
         return _TEXT

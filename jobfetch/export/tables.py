@@ -10,7 +10,7 @@ from typing import BinaryIO
 from jobfetch.blocks import Block
 from jobfetch.errors import UsageError
 from jobfetch.export import lines
-from jobfetch.export.columns import Survey, surveyed, type_of
+from jobfetch.export.columns import Kinds, Survey, surveyed, type_of
 from jobfetch.export.database import write_sqlite
 from jobfetch.export.packing import packed, packing_of
 from jobfetch.export.parquet import write_parquet
@@ -152,6 +152,8 @@ def schema_of(table: Table, survey: Survey) -> bytes:
     told = []
     for name in survey.columns(table.columns):
         kinds = survey.kinds(name)
-        told.append({"name": name, "type": type_of(name, kinds), "values": [str(kind.name).lower() for kind in kinds]})
+        # integers are numbers as well
+        values = [str(kind.name).lower() for kind in kinds if kind is not Kinds.INTEGER or Kinds.NUMBER not in kinds]
+        told.append({"name": name, "type": type_of(name, kinds), "values": values})
     head = encode({"schema": SCHEMA, "format": table.format, "rows": survey.rows})[:-1]
     return head + b',"columns":[\n' + b",\n".join(encode(each) for each in told) + b"\n]}\n"

@@ -37,6 +37,10 @@ _HEAD = 4096
 _BEGINS = re.compile(rb'\s*\{\s*"schema"\s*:\s*"jobfetch\.result/')
 _JOB_ID = re.compile(rb'"job_id"\s*:\s*("(?:[^"\\]|\\.)*")')
 _PROVIDER = re.compile(rb'"provider"\s*:\s*("(?:[^"\\]|\\.)*")')
+# what is escaped, whole pairs among it, is passed over; a surrogate that is left stands alone
+_HALF = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}()|[^u]|u)", re.DOTALL
+)
 _BY_LINES = frozenset({".ndjson", ".jsonl"})
 
 
@@ -80,7 +84,7 @@ def blocks_of(place: Place, make_for: Callable[[str], Maker]) -> Iterator[Block]
                 provider, job_id, assets, result = record.provider, record.job_id, record.assets, bytes(record.result)
             yield from make_for(provider).make(job_id, result, _linked(place, assets))
         except BadReply as error:
-            raise BadReply(f"{place.path}: {error.message}", hint=error.hint) from None
+            raise BadReply(f"{place.path} (job {place.job_id}): {error.message}", hint=error.hint) from None
 
 
 def _large(
@@ -107,15 +111,22 @@ def _opened(data: bytes) -> _Saved:
         data.decode()
         record = _RECORDS.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        said = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else f"is no record: {_plain(error)}"
-        raise BadReply(f"this {said}", hint="name a folder or a file of records (-f json), not of raw bytes") from None
+        raise _unreadable(data, error) from None
     if record.schema != SCHEMA:
         raise BadReply(f"this is a record of another version ({record.schema[:40]})", hint=f"this one reads {SCHEMA}")
     return record
 
 
-def _plain(error: Exception) -> str:
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+def _unreadable(data: bytes, error: Exception) -> BadReply:
+    half = next((match for match in _HALF.finditer(data) if match[1] is not None), None)
+    if half:
+        said = f"holds half of a surrogate pair at byte {half.start()}, which is no character"
+        return BadReply(f"this {said}", hint="ask the service for the job again, or mend the file")
+    if isinstance(error, msgspec.MsgspecError):
+        said = f"is no record: {error}"
+    else:
+        said = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else "is nested too deeply"
+    return BadReply(f"this {said}", hint="name a folder or a file of records (-f json), not of raw bytes")
 
 
 def _linked(place: Place, assets: Sequence[_Asset]) -> list[Path]:

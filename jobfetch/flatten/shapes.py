@@ -59,7 +59,7 @@ class Shape:
             rows = map(self._get, found)
             tokens: list[Sequence[Token]] = [*zip(*rows, strict=True)] if len(self._names) > 1 else [[*rows]]
             columns = [*map(Column.of, tokens)]
-            if self._accounted(len(found), columns) == len(bytes(raw)):
+            if self._accounted(len(found), columns) == len(bytes(raw)) and all(map(_are_leaves, columns)):
                 return Opened(len(found), {n: c for n, c in zip(self._names, columns, strict=True) if c.joined})
         self._failed += 1
         return None
@@ -88,8 +88,18 @@ class Shape:
         if len(paths) > before:
             self._get = attrgetter(*_places(self._tree))
             self._weight = _weight(self._tree, iter([Column.of([b"0"])] * len(paths)), 1)[1] + 1
-            self._decoder = msgspec.json.Decoder(list[_struct(self._tree)])  # type: ignore[misc]
+            try:
+                self._decoder = msgspec.json.Decoder(list[_struct(self._tree)])  # type: ignore[misc]
+            except ValueError:  # a key that the decoder cannot look for
+                self._failed, self._decoder = 1 << 62, None
         return len(paths) > before
+
+
+def _are_leaves(column: Column) -> bool:
+    """Whether no object hides among these tokens but empty ones."""
+    if b"{" not in column.joined:
+        return True
+    return all(bytes(token) == b"{}" or bytes(token)[:1] != b"{" for token in column.tokens)
 
 
 def _merge(tree: _Tree, element: msgspec.Raw) -> None:

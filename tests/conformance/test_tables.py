@@ -75,7 +75,7 @@ def table(tmp_path: Path) -> Callable[..., tuple[Path, Survey]]:
 
 
 def by_csv(path: Path) -> Iterator[dict[str, str]]:
-    return csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline=""), strict=True)
+    return csv.DictReader(io.StringIO(path.read_bytes().decode(), newline=""), strict=True)
 
 
 def by_arrow(path: Path) -> Rows:
