@@ -90,7 +90,10 @@ _GET: dict[str, tuple[Any, Any]] = {
     "rows": (
         Annotated[
             str | None,
-            typer.Option(metavar="VIEW", help="Another view as rows, by name: see `jobfetch providers show`."),
+            typer.Option(
+                metavar="VIEW|PATH",
+                help="Other rows: a view by its name, or each of a path, for example items[].predictions.*[].",
+            ),
         ],
         None,
     ),
@@ -101,6 +104,22 @@ _GET: dict[str, tuple[Any, Any]] = {
     ),
     "allow_partial": (
         Annotated[bool, typer.Option("--allow-partial", help="A job that ended with failed items is a success.")],
+        False,
+    ),
+}
+
+
+_TABLE: dict[str, tuple[Any, Any]] = {
+    "columns": (
+        Annotated[str | None, typer.Option(metavar="A,B", help="Only these columns, in this order.")],
+        None,
+    ),
+    "delimiter": (
+        Annotated[str | None, typer.Option(metavar="CHAR", help="What stands between cells of CSV; or the word tab.")],
+        None,
+    ),
+    "csv_safe": (
+        Annotated[bool, typer.Option("--csv-safe", help="CSV: no text is a formula to a spreadsheet (a ' in front).")],
         False,
     ),
 }
@@ -196,6 +215,7 @@ def _add_get(group: typer.Typer, provider: Provider) -> None:
             query=values["query"],
             reproducible=values["reproducible"],
             allow_partial=values["allow_partial"],
+            **{name: values[name] for name in _TABLE},
         )
         network = _network(values, settings)
         return jobs.get(
@@ -203,7 +223,7 @@ def _add_get(group: typer.Typer, provider: Provider) -> None:
         )
 
     purpose = f"{provider.title}: fetch the results of jobs, and wait for them if asked to."
-    _declare(group, provider.name, work, {**_ids(provider), **_GET, **settings, **_NETWORK}, purpose)
+    _declare(group, provider.name, work, {**_ids(provider), **_GET, **_TABLE, **settings, **_NETWORK}, purpose)
 
 
 def _add_status(group: typer.Typer, provider: Provider) -> None:
@@ -469,6 +489,37 @@ _add(
     "doctor.doctor",
     {**_ANY, **_ASKING},
     "Look at files, settings, secrets and the way to each service; every finding names what mends it.",
+)
+_add(
+    app,
+    "export",
+    "tables.export",
+    {
+        "sources": (
+            Annotated[
+                list[str],
+                typer.Argument(metavar="DIR|FILE...", help="Folders of records, records, or files of one a line."),
+            ],
+            inspect.Parameter.empty,
+        ),
+        "output": (
+            Annotated[
+                str | None,
+                typer.Option("--output", "-o", metavar="OUT", help="File, or - for standard output (default)."),
+            ],
+            None,
+        ),
+        "format": (
+            Annotated[
+                Format | None,
+                typer.Option("--format", "-f", help="Default: by the suffix, with .gz or .zst behind it or not."),
+            ],
+            None,
+        ),
+        "rows": _GET["rows"],
+        **_TABLE,
+    },
+    "Make one table of saved records, asking nobody. Example: jobfetch export results/ -o results.parquet",
 )
 _add(batch, "status", "audit.status", _DIR, "Tell what a folder holds: states, bytes, failures by cause.")
 _add(providers, "list", "providers.list_all", {}, "List the providers.")

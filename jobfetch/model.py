@@ -48,12 +48,14 @@ class Format(StrEnum):
     JSON = "json"
     NDJSON = "ndjson"
     CSV = "csv"
+    PARQUET = "parquet"
+    SQLITE = "sqlite"
     RAW = "raw"
 
     @property
     def tabular(self) -> bool:
         """Whether all jobs go into one table."""
-        return self in {Format.NDJSON, Format.CSV}
+        return self in {Format.NDJSON, Format.CSV, Format.PARQUET, Format.SQLITE}
 
 
 class Purpose(StrEnum):

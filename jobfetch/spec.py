@@ -6,12 +6,14 @@ A provider does no input or output of its own: it says where things stand in a r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import Enum
 from functools import cached_property, lru_cache
 from urllib.parse import quote
+
+import msgspec
 
 from jobfetch.errors import (
     BadReply,
@@ -40,6 +42,7 @@ from jobfetch.model import (
     come_back,
     decode,
     elements,
+    encode,
     hint,
     members,
     promised_json,
@@ -429,28 +432,66 @@ class ListApi:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sheets:
+    """How large the pages are that boxes lie on: the elements of the same list in which `key` holds `word` tell it.
+
+    `page` is the field with the page's number, `box` the one with the four edges. Edges become parts of the page, from
+    0 to 1; where its size is not known they stay as they are.
+    """
+
+    key: str
+    word: str
+    page: str
+    box: str
+
+    def sizes(self, elements: Iterable[Mapping[str, bytes | msgspec.Raw]]) -> dict[bytes, tuple[float, ...]]:
+        """Page token -> left, top, width and height, of every page that has a size."""
+        sizes: dict[bytes, tuple[float, ...]] = {}
+        for element in elements:
+            if bytes(element.get(self.key, b"")) == encode(self.word) and {self.page, self.box} <= {*element}:
+                box = decode(element[self.box])
+                if isinstance(box, list) and len(box) == 4 and all(type(edge) in {int, float} for edge in box):  # noqa: PLR2004
+                    left, top, right, bottom = map(float, box)
+                    if right > left and bottom > top:
+                        sizes[bytes(element[self.page])] = (left, top, right - left, bottom - top)
+        return sizes
+
+    @staticmethod
+    def part(edge: bytes, start: float, length: float) -> bytes:
+        """An edge as a part of the page; the token itself where it is no number that can be."""
+        value = decode(edge)
+        return encode((value - start) / length) if type(value) in {int, float} else edge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """One kind of row: where it stands in the result, and which of its fields the common columns take.
 
-    `each` names paths in which `[]` stands for every element and `*` for every member; the first path that the result
-    has is walked, and `$` is the whole result. `kind` is the fixed word for these rows; without one, the member's name is. `member` names a column
-    for the member's name. What lies beside the path on the way down is carried into every row, named by
-    the level it stands on (`items.fileId`); the element's own fields keep their own dotted names. `columns` moves a
-    field (the first that is filled) into a common column, `copies` copies it. A level with nothing below it still
-    gives one row, of kind `empty`, so that nothing is lost. A name that ends in `[2]` takes an element of a list.
+    `each` names paths in which `[]` stands for every element, `*` for every member and a last `{}` for every index of
+    an object's lists, side by side; the first path that the result has is walked, and `$` is the whole result, where
+    no other kind is there. `when` names a key of the result and the word that it must hold. `kind` is the fixed word for
+    these rows; without one, the member's name is. `member` names a column for the member's name. What lies beside the
+    path on the way down is carried into every row, named by the level it stands on (`items.fileId`); the element's own
+    fields keep their own dotted names. `columns` moves a field into a common column (the first that is filled), `copies`
+    copies it. A level with nothing below it still gives one row, of kind `empty`, so that nothing is lost. Among copies, a
+    name that ends in `[2]` takes an element of a list, `min(points[].x)` and `max(...)` the edge of a shape.
     """
 
     each: tuple[str, ...]
     kind: str | None = None
+    when: tuple[str, str] | None = None
     member: str | None = None
     empty: str = "item"
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     copies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sheets: Sheets | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowRules:
     """All row kinds of a service, what they leave out and why (dotted name -> reason), and what the top is called.
+
+    Without a name for the top, what stands there keeps its bare name.
 
     `parts` is the kind of the parts that come window by window. `named` holds other views of the same result, for
     `--rows NAME`: a function where a declaration cannot say it, from the result to rows of JSON tokens.
@@ -461,6 +502,10 @@ class RowRules:
     named: Mapping[str, Callable[[bytes], Iterator[dict[str, bytes]]]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     top: str = "job"
+
+    def at_top(self, key: str) -> str:
+        """What a member of the top is called in a row."""
+        return f"{self.top}.{key}" if self.top else key
 
 
 #: The columns that rows of all services share, in order.
@@ -478,6 +523,9 @@ COMMON_COLUMNS = (
     "x_max",
     "y_max",
 )
+
+#: Those of them that hold numbers, and the type that a format with types gives them; all others hold text.
+NUMBER_COLUMNS = {"score": "double", "page": "int64"} | dict.fromkeys(("x_min", "y_min", "x_max", "y_max"), "double")
 
 
 # --- the whole ---

@@ -208,14 +208,22 @@ class Ui:
             self._progress_told = self._clock()
             self.note(f"{done}{'' if total is None else f' of {total}'} jobs: {text}")
 
-    def _draw(self, text: str, done: int, total: int | None) -> None:
+    def transferred(self, text: str, done: int, total: int) -> None:
+        """How many bytes of one thing are through: a bar on a terminal, a line a minute elsewhere."""
+        if self._fancy:
+            self._draw(text, done, total, counted=False)
+        elif self._clock() - self._progress_told >= HEARTBEAT:
+            self._progress_told = self._clock()
+            self.note(text)
+
+    def _draw(self, text: str, done: int, total: int | None, *, counted: bool = True) -> None:
         if self._bar is None:
             from rich import progress  # noqa: PLC0415 - 30 ms that only a terminal needs
             from rich.console import Console  # noqa: PLC0415 - likewise
 
             self._bar = progress.Progress(
                 progress.BarColumn(),
-                progress.MofNCompleteColumn(),
+                *([progress.MofNCompleteColumn()] if counted else []),
                 progress.TextColumn("{task.description}", markup=False),
                 console=Console(file=self._stream),
                 transient=True,

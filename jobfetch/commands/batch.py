@@ -17,6 +17,7 @@ from jobfetch import rate as rates
 from jobfetch.commands.account import WAIT_TIMEOUT, Account, Network, account_of, refuse_empty
 from jobfetch.commands.account import connected as service_of
 from jobfetch.commands.ending import Endings, announce
+from jobfetch.commands.jobs import refuse_rows
 from jobfetch.commands.progress import Teller
 from jobfetch.commands.report import Common, Report, run
 from jobfetch.errors import UsageError
@@ -115,10 +116,7 @@ def settled(account: Account, options: Options, *, secret_stdin: bool = False) -
     if not output or output == "-":
         raise UsageError("batch download fills a folder", hint="name one with -o DIR")
     shape = Format(options.format or account.text("format") or Format.JSON)
-    if options.rows and options.rows not in spec.rows.named:
-        raise UsageError(f"{spec.name} has no view {options.rows!r} (there is: {', '.join(spec.rows.named) or 'none'})")
-    if options.rows and not shape.tabular:
-        raise UsageError(f"--rows gives a table, so it goes with -f csv or ndjson and not with {shape}")
+    refuse_rows(spec, options.rows, shape)
     if options.jobs == "-" and secret_stdin:
         raise UsageError("--jobs - and --secret-stdin both read standard input", hint="put the ids into a file")
     if not options.jobs and spec.listing is None:

@@ -13,6 +13,7 @@ from jobfetch import disk, export, fetch, records
 from jobfetch.commands.account import Account, Network, account_of, connected, refuse_empty
 from jobfetch.commands.report import Common, Report, run
 from jobfetch.errors import DiskError, UsageError
+from jobfetch.fetch.rows import maker
 from jobfetch.model import Format, Json
 from jobfetch.spec import Provider, check_job_id
 from jobfetch.ui import Ui
@@ -29,6 +30,9 @@ class Output:
     query: str | None = None
     reproducible: bool = False
     allow_partial: bool = False
+    columns: str | None = None
+    delimiter: str | None = None
+    csv_safe: bool = False
 
 
 def get(provider: str, job_ids: list[str], common: Common, network: Network, output: Output, *, wait: bool) -> int:
@@ -94,15 +98,29 @@ def _ids(spec: Provider, job_ids: list[str]) -> list[str]:
     return list(dict.fromkeys(check_job_id(spec, job_id) for job_id in job_ids))
 
 
-_SUFFIXES = {".json": "json", ".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
+def refuse_rows(spec: Provider, rows: str | None, shape: Format) -> None:
+    """`UsageError` where `--rows` names nothing that can be, or goes with no table."""
+    if rows and not shape.tabular:
+        raise UsageError(f"--rows gives a table, so it goes with -f csv or ndjson and not with {shape}")
+    maker(spec, rows)
 
 
 def _wanted(account: Account, output: Output, *, many: bool) -> fetch.Wanted:
     spec = account.provider
     said = output.path or account.text("output")
     path = None if said in {None, "-"} else Path(said or "")
-    by_suffix = _SUFFIXES.get(path.suffix.lower() if path else "")
-    shape = Format(output.format or by_suffix or account.text("format") or Format.JSON)
+    default = Format(account.text("format") or Format.JSON)
+    layout = export.table_for(
+        path,
+        output.format,
+        default=default,
+        columns=output.columns,
+        delimiter=output.delimiter,
+        csv_safe=output.csv_safe,
+    )
+    shape = layout.format
+    if not shape.tabular and (layout.packing or layout.columns):
+        raise UsageError(f"--columns, .gz and .zst are for tables, and {shape} is none", hint="take -f csv or ndjson")
     ends_as_folder = (said or "").endswith(("/", os.sep))
     folder = False
     with disk.explained(path or Path("-")):
@@ -114,11 +132,7 @@ def _wanted(account: Account, output: Output, *, many: bool) -> fetch.Wanted:
             raise DiskError(f"{path.parent} is no folder", hint="make it first, or name another place with -o")
     if output.query and shape is not Format.JSON:
         raise UsageError(f"--query reads the record, so it goes with -f json and not with {shape}")
-    if output.rows and output.rows not in spec.rows.named:
-        views = ", ".join(spec.rows.named) or "none"
-        raise UsageError(f"{spec.name} has no view {output.rows!r} (there is: {views})")
-    if output.rows and not shape.tabular:
-        raise UsageError(f"--rows gives a table, so it goes with -f csv or ndjson and not with {shape}")
+    refuse_rows(spec, output.rows, shape)
     if many and shape is Format.RAW and path is None:
         raise UsageError("-f raw with several ids needs a folder", hint="name one with -o FOLDER/")
     if output.assets and path is None:
@@ -131,5 +145,6 @@ def _wanted(account: Account, output: Output, *, many: bool) -> fetch.Wanted:
         rows=output.rows,
         reproducible=output.reproducible,
         allow_partial=output.allow_partial,
+        layout=layout,
         query=records.query(output.query) if output.query else None,
     )

@@ -49,7 +49,7 @@ class Teller:
         parts += [f"{progress.running} running"] if progress.running else []
         parts += [f"{speed:.1f}/s"] if speed else []
         if progress.total is not None and speed:
-            parts.append(f"{_clock((progress.total - progress.settled) / speed)} left")
+            parts.append(f"{clock_text((progress.total - progress.settled) / speed)} left")
         waits = self._waits_for()
         parts += [f"waits: {waits}"] if waits else []
         return ", ".join(parts)
@@ -61,7 +61,7 @@ class Teller:
         jobs += f", {progress.failed} failed, {progress.running} still running"
         if progress.changed or progress.unchanged:
             jobs += f"; {progress.changed} changed, {progress.unchanged} unchanged"
-        return f"{jobs}; {_clock(self._clock() - self._started)}"
+        return f"{jobs}; {clock_text(self._clock() - self._started)}"
 
     def _speed(self, done: int) -> float:
         """Jobs a second over the last while."""
@@ -99,6 +99,7 @@ def size(number: int) -> str:
     return f"{value:.1f} TB"
 
 
-def _clock(seconds: float) -> str:
+def clock_text(seconds: float) -> str:
+    """Hours, minutes and seconds for people."""
     whole = max(0, round(seconds))
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"

@@ -1,6 +1,7 @@
 """Puts results where they belong: tables, and standard output."""
 
+from jobfetch.export.columns import Survey
 from jobfetch.export.stdout import to_stdout
-from jobfetch.export.tables import write_csv, write_ndjson, write_table
+from jobfetch.export.tables import SUFFIXES, Table, schema_of, table_for, write_table
 
-__all__ = ["to_stdout", "write_csv", "write_ndjson", "write_table"]
+__all__ = ["SUFFIXES", "Survey", "Table", "schema_of", "table_for", "to_stdout", "write_table"]

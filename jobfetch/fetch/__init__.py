@@ -15,14 +15,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from jobfetch import disk, export, flatten, poll, records
+from jobfetch import disk, export, poll, records
+from jobfetch.blocks import Block
 from jobfetch.errors import Exit, JobFailed, JobfetchError, Partial, ResultGone
 from jobfetch.fetch import linked
 from jobfetch.fetch.hearing import checked_json, hashed, overheard
+from jobfetch.fetch.rows import Maker, maker
 from jobfetch.fetch.service import SMALL, Service, Waiting, Wanted, checked, ends_the_run, resolved
 from jobfetch.model import Format, Json, Outcome, State, Status, StoredAsset, promised_json, rfc3339
 
-__all__ = ["Service", "Waiting", "Wanted", "get", "job", "rows_of", "states", "statuses"]
+__all__ = ["Service", "Waiting", "Wanted", "get", "job", "states", "statuses"]
 
 
 def statuses(service: Service, waiting: Waiting, job_ids: list[str]) -> Iterator[tuple[str, poll.Ended]]:
@@ -71,7 +73,7 @@ def get(
 
     `wrote` hears of the table's file: whether it was written, or an older one was left as it is.
     """
-    run = _Run(service, wanted, {})
+    run = _Run(service, wanted, {}, maker(service.provider, wanted.rows) if wanted.format.tabular else None)
     if wanted.folder and wanted.output and not wanted.recorded:
         disk.folder(wanted.output)
     for job_id, ended in statuses(service, waiting, job_ids):
@@ -94,7 +96,8 @@ class _Run:
 
     service: Service
     wanted: Wanted
-    rows: dict[str, list[flatten.Row]]
+    rows: dict[str, list[Block]]
+    make: Maker | None = None
 
 
 def job(run: _Run, job_id: str, status: Status) -> Outcome:
@@ -113,9 +116,9 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
         result = reply.document.whole
         stored = linked.assets(service, wanted, job_id, reply) if wanted.assets else ()
         status = linked.with_failures(status, stored)
-        files += [str(linked.folder_of(wanted, job_id).parent / asset.file) for asset in stored if asset.file]
-        if wanted.format.tabular:
-            run.rows[job_id] = rows_of(service, wanted, job_id, result, [asset.file for asset in stored])
+        files += map(str, linked.places(wanted, job_id, stored))
+        if run.make:
+            run.rows[job_id] = [*run.make.make(job_id, result, linked.places(wanted, job_id, stored))]
         else:
             pieces = [reply.body] if wanted.format is Format.RAW else _record(run, job_id, status, result, stored)
             if wanted.recorded and path:
@@ -126,21 +129,6 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
     forgiven = wanted.allow_partial and status.state is State.PARTIAL
     error = None if forgiven else _verdict_on(service, job_id, status)
     return _ended(job_id, status.state, error, files, linked=stored, digest=digest)
-
-
-def rows_of(
-    service: Service, wanted: Wanted, job_id: str, result: bytes, stored: list[str | None]
-) -> list[flatten.Row]:
-    """The rows of one job: of its result, and of the parts that came window by window (`stored` beside it)."""
-    name, rules = service.provider.name, service.provider.rows
-    if wanted.rows:
-        return list(flatten.view(rules, wanted.rows, name, job_id, result))
-    rows = list(flatten.compiled(rules)(name, job_id, result))
-    for file in stored if rules.parts else ():
-        if file and file.endswith(linked.PARTS_SUFFIX):
-            lines = (linked.folder_of(wanted, job_id).parent / file).read_bytes().splitlines()
-            rows += flatten.part_rows(rules, name, job_id, lines)
-    return rows
 
 
 def _record(run: _Run, job_id: str, status: Status, result: bytes, stored: tuple[StoredAsset, ...]) -> list[bytes]:
@@ -230,8 +218,8 @@ def _write_table(run: _Run, job_ids: list[str], wrote: Callable[[Path, bool], No
     if table and len(run.rows) < len(job_ids) and table.is_file():
         wrote(table, False)  # noqa: FBT003 - written, or left
         return
-    rows = [row for job_id in sorted(run.rows) for row in run.rows[job_id]]
+    rows = [block for job_id in sorted(run.rows) for block in run.rows[job_id]]
     with _opened(table) as file:
-        export.write_table(run.wanted.format, rows, file, flatten.text)
+        export.write_table(run.wanted.shape, rows, file)
     if table:
         wrote(table, True)  # noqa: FBT003 - written, or left

@@ -5,19 +5,21 @@ Both are made from what lies on disk, so that a run which was killed and one tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobfetch import disk, export, flatten
+from jobfetch import disk, export
+from jobfetch.blocks import Block
 from jobfetch.errors import Exit
-from jobfetch.fetch import rows_of
+from jobfetch.fetch import saved
 from jobfetch.fetch.batch import counted
+from jobfetch.fetch.rows import Maker, maker
 from jobfetch.fetch.service import Service, Wanted
 from jobfetch.manifest import FAILURES, Entry, Manifest, Problem
-from jobfetch.model import Document, Format, encode
+from jobfetch.model import Format, encode
 
-TABLES = (Format.CSV, Format.NDJSON)
+TABLES = tuple(shape for shape in Format if shape.tabular)
 
 
 def failed(manifest: Manifest, wanted: Wanted) -> Iterator[Entry]:
@@ -56,27 +58,18 @@ def tables_of(folder: Path, asked: Format | None) -> list[Format]:
 class Rows:
     """The rows of every record in a folder, sorted by job id; read anew, a record at a time, whenever they are walked."""
 
-    service: Service
-    wanted: Wanted
     manifest: Manifest
+    make: Maker
     check: Callable[[], None]
 
-    def __iter__(self) -> Iterator[flatten.Row]:
+    def __iter__(self) -> Iterator[Block]:
         """Every row."""
         for job_id in self.manifest.ids():
             self.check()
             entry = self.manifest.last(job_id)
-            if entry and entry.file:
-                yield from self._of(entry, self.manifest.folder / entry.file)
-
-    def _of(self, entry: Entry, path: Path) -> Iterable[flatten.Row]:
-        if not path.is_file():
-            return ()
-        with disk.explained(path):
-            record = Document(path.read_bytes())
-        assets = record.get("assets") or []
-        files = [asset.get("file") for asset in assets]
-        return rows_of(self.service, self.wanted, entry.job_id, record.raw("result") or b"null", files)
+            path = self.manifest.folder / entry.file if entry and entry.file else None
+            if path and path.is_file():
+                yield from saved.blocks_of(saved.Place(job_id, path), lambda _: self.make)
 
 
 def write_tables(
@@ -84,9 +77,10 @@ def write_tables(
 ) -> list[Path]:
     """Every table that belongs into a folder of records. `check` raises where the user wants no more."""
     written = []
+    rows = Rows(manifest, maker(service.provider, wanted.rows), check)
     for shape in tables_of(manifest.folder, asked):
         path = manifest.folder / f"rows.{shape}"
         with disk.replacing(path, swept=True) as file:
-            export.write_table(shape, Rows(service, wanted, manifest, check), file, flatten.text)
+            export.write_table(export.Table(format=shape), rows, file)
         written.append(path)
     return written

@@ -156,6 +156,11 @@ def folder_of(wanted: Wanted, job_id: str) -> Path:
     return (wanted.output if wanted.folder else wanted.output.parent) / f"{disk.safe_name(job_id)}{ASSETS}"
 
 
+def places(wanted: Wanted, job_id: str, stored: tuple[StoredAsset, ...]) -> list[Path]:
+    """Where the linked files of one job lie."""
+    return [folder_of(wanted, job_id).parent / asset.file for asset in stored if asset.file]
+
+
 def with_failures(status: Status, stored: tuple[StoredAsset, ...]) -> Status:
     """The status, partial where a linked file could not be had."""
     lost = tuple(FailedItem(asset.path, asset.error) for asset in stored if asset.error)

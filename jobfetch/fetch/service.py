@@ -23,6 +23,7 @@ from jobfetch.errors import (
     Unavailable,
     UsageError,
 )
+from jobfetch.export import Table
 from jobfetch.model import (
     Deadline,
     Format,
@@ -110,6 +111,8 @@ class Wanted:
     reproducible: bool = False
     allow_partial: bool = False
     query: Callable[[bytes], bytes] | None = None
+    #: how a table is written; by its format alone where nothing else is said
+    layout: Table | None = None
     #: whether a manifest keeps the books of the folder: it is swept then, and synced before a line is written
     recorded: bool = False
 
@@ -118,6 +121,11 @@ class Wanted:
         if self.output is None or not self.folder:
             return self.output
         return self.output.joinpath(f"{disk.safe_name(job_id)}.json")
+
+    @property
+    def shape(self) -> Table:
+        """How the table of all jobs is written."""
+        return self.layout or Table(format=self.format)
 
     @property
     def table(self) -> Path | None:

@@ -101,6 +101,15 @@ def _of_box(corner: str) -> tuple[str, ...]:
     return (f"textRegion.{corner}", f"boundingBox.{corner}", f"objectDetection.boundingBox.{corner}")
 
 
+#: The edges of what is no box: polygons, lines, and regions of a diagram.
+_EDGES = {
+    f"{axis}_{end}": tuple(
+        f"{end}({shape}.vertices[].{axis})"
+        for shape in ("polygon", "polyline", "objectDetection.polygon", "objectDetection.polyline", "region")
+    )
+    for axis in "xy"
+    for end in ("min", "max")
+}
 _FILE = ("items.fileExternalId", "items.fileId")
 
 PROVIDER = Provider(
@@ -209,7 +218,7 @@ PROVIDER = Provider(
                     "x_max": _of_box("xMax"),
                     "y_max": _of_box("yMax"),
                 },
-                copies={"item_id": (*_FILE, "fileExternalId", "fileId")},
+                copies={"item_id": (*_FILE, "fileExternalId", "fileId"), **_EDGES},
             ),
             Rows(
                 each=("failedItems[].items[]",),
@@ -229,6 +238,9 @@ PROVIDER = Provider(
             "job.parameters": "what the job was asked for, the same for every row; in the record",
         },
     ),
-    limits=("20 jobs at a time in a project",),
+    limits=(
+        "20 jobs at a time in a project",
+        "boxes are parts of the picture from 0 to 1; of polygons and lines, the edges",
+    ),
     notes=("Cognite retires the vision API on 2027-02-17.",),
 )

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 
 from jobfetch.errors import BadReply
-from jobfetch.model import Document, FailedItem, Reply, State, decode, elements, encode
+from jobfetch.model import Document, FailedItem, Reply, State, decode, elements, encode, members
 from jobfetch.spec import (
     Auth,
     ErrorRules,
@@ -24,6 +24,7 @@ from jobfetch.spec import (
     RowRules,
     Rows,
     Schedule,
+    Sheets,
     Words,
 )
 
@@ -45,20 +46,30 @@ def _failed_pages(reply: Reply) -> tuple[FailedItem, ...]:
     return tuple(FailedItem(None, f"one of {count} pages that were not analysed") for _ in range(min(count, 10_000)))
 
 
+_EDGES = ("x_min", "y_min", "x_max", "y_max")
+_SHEETS = Sheets(key="type", word="page", page="page", box="bbox")
+
+
 def words(result: bytes) -> Iterator[dict[str, bytes]]:
-    """The words of every page, with the layout element they belong to and their box (pixels at 100 DPI).
+    """The words of every page, with the layout element they belong to and their box, as parts of the page.
 
     Each page is base64 of gzip of records: UTF-8 text, a zero byte, five little-endian int32 (layout element, x_min,
     y_min, x_max, y_max), and, from some versions of the service, four zero bytes between records.
     """
-    for page, packed in enumerate(elements(Document(result).raw("result.words") or b"null"), start=1):
+    document = Document(result)
+    sizes = _SHEETS.sizes(map(members, elements(document.raw("result.layout") or b"null")))
+    for page, packed in enumerate(elements(document.raw("result.words") or b"null"), start=1):
+        left, top, width, height = sizes.get(encode(page), (0.0, 0.0, 0.0, 0.0))
         for text, element, *box in _records(_unpacked(page, decode(packed)), page):
             yield {
                 "item_id": encode(element),
                 "kind": encode("word"),
                 "text": encode(text),
                 "page": encode(page),
-                **{name: encode(edge) for name, edge in zip(("x_min", "y_min", "x_max", "y_max"), box, strict=True)},
+                **{
+                    name: Sheets.part(encode(edge), start, length) if length else encode(edge)
+                    for name, edge, start, length in zip(_EDGES, box, (left, top) * 2, (width, height) * 2, strict=True)
+                },
             }
 
 
@@ -148,7 +159,14 @@ PROVIDER = Provider(
                 each=("result.layout[]",),
                 kind="element",
                 empty="result",
-                columns={"kind": ("type",), "label": ("label",), "text": ("content",), "page": ("page",)},
+                columns={
+                    "kind": ("type",),
+                    "label": ("label",),
+                    "text": ("content",),
+                    "page": ("page",),
+                    # the service spells it both ways; to many readers of tables that would be one name twice
+                    "isHead": ("isHead", "isHEad"),
+                },
                 copies={
                     "item_id": ("id",),
                     "x_min": ("bbox[0]",),
@@ -156,6 +174,7 @@ PROVIDER = Provider(
                     "x_max": ("bbox[2]",),
                     "y_max": ("bbox[3]",),
                 },
+                sheets=_SHEETS,
             ),
         ),
         named={"words": words},
@@ -168,5 +187,8 @@ PROVIDER = Provider(
             "result.words": "packed; --rows words gives them, one row a word",
         },
     ),
-    limits=("14 MB and 500 pages a document", "boxes are pixels at 100 DPI, from the top left"),
+    limits=(
+        "14 MB and 500 pages a document",
+        "boxes are parts of the page from 0 to 1, from its top left; pixels at 100 DPI where the layout has no such page",
+    ),
 )

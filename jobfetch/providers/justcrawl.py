@@ -116,6 +116,17 @@ def _assets(send: Send, address: Address, result: bytes) -> Iterator[Asset]:
         yield Asset("blobKey", raw, page=True)
 
 
+def _records(path: str, *, text: tuple[str, ...], when: str | None = None) -> Rows:
+    return Rows(
+        each=(path,),
+        when=("dataType", when) if when else None,
+        kind="record",
+        empty="record",
+        columns={"label": ("dataType",), "text": text, "score": ("qualityComposite",)},
+        copies={"item_id": ("id",)},
+    )
+
+
 PROVIDER = Provider(
     name="justcrawl",
     title="JustCrawl extraction results",
@@ -182,15 +193,15 @@ PROVIDER = Provider(
         bulk=Bulk(ask=_bulk, most=100),
     ),
     rows=RowRules(
+        # what stands at the top is the record's own, whatever kind of page it is of
+        top="",
         kinds=(
-            Rows(
-                each=("$",),
-                kind="record",
-                columns={"label": ("dataType",), "text": ("normalized.title",), "score": ("qualityComposite",)},
-                copies={"item_id": ("id",)},
-            ),
+            # lists of equal length, the same place in each of them one product
+            _records("normalized{}", when="bestseller", text=("normalized.product_titles",)),
+            _records("normalized.products[]", when="product_list", text=("title",)),
+            _records("$", text=("normalized.title",)),
         ),
-        left_out={"job.jobId": "in the column job_id"},
+        left_out={"jobId": "in the column job_id"},
     ),
     retention="as the organisation has set it (document_expiry_days); signed links to raw pages last about 15 minutes",
     limits=("5 jobs in flight for an organisation",),

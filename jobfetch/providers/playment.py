@@ -6,6 +6,7 @@ Source: https://annotationdocs.telusinternational.com (get job result, attachmen
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from jobfetch.model import Asset, Purpose, Reply, Request, Send, State
 from jobfetch.paging import Cursor
@@ -62,6 +63,14 @@ _EACH_ANNOTATION = tuple(
     for envelope in ("data.", "")
     for holder in ("annotations_data", "annotation_data")
 )
+# the edges of whatever has coordinates: they are parts of the picture already
+_SHAPE: dict[str, Any] = {
+    "columns": {"label": ("label",)},
+    "copies": {
+        "item_id": ("_id", "id"),
+        **{f"{axis}_{end}": (f"{end}(coordinates[].{axis})",) for axis in "xy" for end in ("min", "max")},
+    },
+}
 _EACH_FRAME = tuple(f"{path}.frames.*" for path in _EACH_ANNOTATION)
 
 PROVIDER = Provider(
@@ -109,22 +118,25 @@ PROVIDER = Provider(
     ),
     rows=RowRules(
         kinds=(
+            Rows(each=_EACH_FRAME, kind="frame", member="frame_id", empty="annotation", **_SHAPE),
+            Rows(each=_EACH_ANNOTATION, kind="annotation", empty="result", **_SHAPE),
+            # masks are painted in colours: which class each stands for
             Rows(
-                each=_EACH_FRAME,
-                kind="frame",
-                member="frame_id",
-                empty="annotation",
-                columns={"label": ("label",)},
-                copies={"item_id": ("_id", "id")},
+                each=("data.legend.*", "legend.*"),
+                kind="legend",
+                member="color",
+                empty="result",
+                columns={"label": ("value",)},
+                copies={"item_id": ("color",)},
             ),
             Rows(
-                each=_EACH_ANNOTATION,
-                kind="annotation",
+                each=("data.video_data.frames[]", "video_data.frames[]"),
+                kind="source",
                 empty="result",
-                columns={"label": ("label",)},
-                copies={"item_id": ("_id", "id")},
+                copies={"item_id": ("frame_id",)},
             ),
         ),
         top="result",
     ),
+    limits=("boxes are parts of the picture from 0 to 1, the edges of an annotation's coordinates",),
 )

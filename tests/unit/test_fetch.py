@@ -14,6 +14,7 @@ from jobfetch import fetch
 from jobfetch.errors import CredentialsError, Exit, JobfetchError, NotFound, ResultGone, Unavailable
 from jobfetch.fetch import Service, Wanted
 from jobfetch.fetch import linked as links
+from jobfetch.fetch.rows import maker
 from jobfetch.model import Asset, Document, Format, Outcome, Parts, Reply, Request, Sink, State, Status
 from jobfetch.providers import cognite, expertai
 from jobfetch.spec import (
@@ -300,9 +301,11 @@ def table(tmp_path: Path) -> Callable[..., list[Any]]:
     def run(made: Provider, send: Send, body: Any, **wanted: Any) -> list[Any]:
         how = Wanted(**{"format": Format.NDJSON, "output": tmp_path / "rows", "assets": True, **wanted})
         home = service(send, made)
-        run = fetch._Run(home, how, {})
+        run = fetch._Run(home, how, {}, maker(made, how.rows))
         fetch.job(run, "7", read_status(made, home.at("7"), answer(body), NOW))
-        return [{name: json.loads(cell) for name, cell in row.items()} for row in run.rows["7"]]
+        return [
+            {name: json.loads(cell) for name, cell in row.items()} for block in run.rows["7"] for row in block.rows()
+        ]
 
     return run
 

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobfetch import flatten
+from jobfetch.blocks import blocks
 from jobfetch.errors import BadReply
-from jobfetch.export import write_csv, write_ndjson
+from jobfetch.export import Table, write_table
+from jobfetch.model import Format
 from jobfetch.spec import COMMON_COLUMNS, RowRules, Rows
 
 RULES = RowRules(
@@ -33,6 +35,12 @@ FRAMES = RowRules(
     ),
     top="result",
 )
+
+
+def written(shape: Format, rows: Sequence[dict[str, bytes]]) -> bytes:
+    file = io.BytesIO()
+    write_table(Table(format=shape), list(blocks(rows)), file)
+    return file.getvalue()
 
 
 def tokens_of(body: bytes, rules: RowRules = RULES) -> list[dict[str, bytes]]:
@@ -179,7 +187,7 @@ def test_a_list_stays_compact_json_in_its_cell() -> None:
 @pytest.mark.parametrize("body", [b'{"items": [{"found": {"t": [{"a": "\\ud800 and more text"}]}}]}', b"{", b"nope"])
 def test_a_result_that_nobody_can_read_is_a_bad_reply(body: bytes) -> None:
     def table() -> None:
-        write_csv(tokens_of(body), io.BytesIO(), flatten.text)
+        written(Format.CSV, tokens_of(body))
 
     with pytest.raises(BadReply):
         table()
@@ -279,9 +287,8 @@ NASTY = [
 
 def csv_of(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[dict[str, str]]]:
     """Rows written and read back with the standard reader."""
-    file = io.BytesIO()
-    write_csv([{k: json.dumps(v).encode() for k, v in row.items()} for row in rows], file, flatten.text)
-    reader = csv.DictReader(io.StringIO(file.getvalue().decode(), newline=""), strict=True)
+    table = written(Format.CSV, [{k: json.dumps(v).encode() for k, v in row.items()} for row in rows])
+    reader = csv.DictReader(io.StringIO(table.decode(), newline=""), strict=True)
     lines = list(reader)
     return list(reader.fieldnames or []), lines
 
@@ -315,9 +322,8 @@ def test_any_table_is_read_back_as_it_was(cells: list[str]) -> None:
 
 @pytest.mark.parametrize("number", ["9007199254740993", "0.10", "1E5", "1e400", "-0.0", "1" * 30])
 def test_a_number_stays_as_written_in_a_table(number: str) -> None:
-    file = io.BytesIO()
-    write_csv([{"score": number.encode()}], file, flatten.text)
-    [line] = csv.DictReader(io.StringIO(file.getvalue().decode()))
+    table = written(Format.CSV, [{"score": number.encode()}])
+    [line] = csv.DictReader(io.StringIO(table.decode()))
     assert line["score"] == number
 
 
@@ -392,9 +398,7 @@ def test_another_view_names_the_job_in_every_row() -> None:
 
 
 def ndjson_of(rows: list[dict[str, bytes]]) -> list[str]:
-    file = io.BytesIO()
-    write_ndjson(rows, file)
-    return file.getvalue().decode().splitlines()
+    return written(Format.NDJSON, rows).decode().splitlines()
 
 
 def test_a_line_has_the_common_columns_always_and_its_own_by_name() -> None:

@@ -1,0 +1,177 @@
+"""The columns of a table: their names in order, what they hold, and the types that follow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntFlag
+
+from jobfetch.blocks import Block, Column
+from jobfetch.spec import COMMON_COLUMNS, NUMBER_COLUMNS
+
+_NUMERIC = b"0123456789+-.eE"
+_INTEGER = b"0123456789-"
+#: A number of so few bytes has at most 15 digits: a double gives every one of them back.
+_SURELY_DOUBLE = 15
+_SURELY_INT64 = 18
+_INT64 = range(-(1 << 63), 1 << 63)
+
+
+class Kinds(IntFlag):
+    """What kinds of JSON value were seen in a column."""
+
+    NONE = 0
+    NULL = 1
+    BOOLEAN = 2
+    INTEGER = 4
+    NUMBER = 8
+    TEXT = 16
+    #: lists and empty objects, as compact JSON
+    NESTED = 32
+    #: numbers that neither int64 nor double give back as they are
+    UNFIT = 64
+
+
+# plain numbers: they are put together for every column of every block
+_INT, _FLOAT, _TEXT = int(Kinds.INTEGER), int(Kinds.NUMBER), int(Kinds.TEXT)
+_BY_FIRST: dict[bytes, int] = {b'"': _TEXT, b"n": int(Kinds.NULL)}
+_BY_FIRST |= dict.fromkeys((b"[", b"{"), int(Kinds.NESTED)) | dict.fromkeys((b"t", b"f"), int(Kinds.BOOLEAN))
+_TOLD_BY_FIRST = frozenset({*_BY_FIRST, b""})
+
+
+def plain_texts(joined: bytes, count: int) -> list[bytes] | None:
+    """The insides of strings that stand one behind the other, where none needs decoding; None where any may.
+
+    Quotes come in pairs, and nothing stands between the second of one pair and the first of the next: then every token
+    is a string, and no string holds a quote.
+    """
+    if joined[:1] != b'"' or b"\\" in joined:
+        return None
+    inside = joined[1:-1].split(b'""')
+    return inside if len(inside) == count and joined.count(b'"') == 2 * count else None
+
+
+def is_numeric(joined: bytes) -> bool:
+    """Whether tokens that stand one behind the other are numbers, all of them."""
+    return not joined.translate(None, _NUMERIC)
+
+
+def kinds_of(column: Column, *, exact: bool) -> int:
+    """What kinds of value these are; `exact` looks at every digit of a number that a double may not give back."""
+    joined, tokens = column.joined, column.tokens
+    if is_numeric(joined):
+        if not joined:
+            return Kinds.NONE
+        integer = not joined.translate(None, _INTEGER)
+        told = b"e" not in joined and b"E" not in joined and not (integer and b"-0" in joined)
+        if told and (integer or exact):
+            told = max(map(len, tokens)) <= (_SURELY_INT64 if integer else _SURELY_DOUBLE)
+        if told:
+            return _INT if integer else _FLOAT
+    elif plain_texts(joined, len(tokens)) is not None:
+        return _TEXT
+    first = {bytes(token)[:1] for token in tokens}
+    if first <= _TOLD_BY_FIRST:
+        return sum({_BY_FIRST.get(each, 0) for each in first})
+    found = 0
+    for token in tokens:
+        found |= kind_of(bytes(token))
+    return found
+
+
+def kind_of(token: bytes) -> int:
+    """What kind of value one token is."""
+    if not token:
+        return Kinds.NONE
+    known = _BY_FIRST.get(token[:1])
+    if known is not None:
+        return known
+    integer = not token.translate(None, _INTEGER)
+    # minus zero is a double: no integer gives it back
+    if integer and token != b"-0":
+        return _INT if len(token) <= _SURELY_INT64 or int(token[:64]) in _INT64 else int(Kinds.UNFIT)
+    short = len(token) <= _SURELY_DOUBLE and b"e" not in token and b"E" not in token
+    return _FLOAT if short or _is_double(token) else int(Kinds.UNFIT)
+
+
+def _is_double(token: bytes) -> bool:
+    """Whether a double gives a number back, digit for digit: as many as the service wrote."""
+    value = float(token)
+    return math.isfinite(value) and _digits(token) == _digits(repr(value).encode())
+
+
+def _digits(token: bytes) -> tuple[bool, bytes, int]:
+    """Sign, digits without zeros around them, and the power of ten of the last: equal for equal numbers."""
+    mantissa, _, power = token.lower().partition(b"e")
+    whole, _, part = mantissa.lstrip(b"-+").partition(b".")
+    digits = (whole + part).lstrip(b"0")
+    kept = digits.rstrip(b"0")
+    if not kept:
+        return mantissa.startswith(b"-"), b"", 0
+    # a power of so many digits belongs to no double
+    exponent = int(power[:20] or b"0") - len(part) + len(digits) - len(kept)
+    return mantissa.startswith(b"-"), kept, exponent
+
+
+@dataclass(slots=True)
+class Survey:
+    """What the rows of a table hold, found as they pass: which columns there are, and what is in them."""
+
+    exact: bool = False
+    rows: int = 0
+    seen: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COMMON_COLUMNS, 0))
+    #: tokens that are the same in block after block, looked at once
+    _known: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, block: Block) -> None:
+        """Take notice of some rows."""
+        self.rows += block.count
+        known, seen = self._known, self.seen
+        for name, token in block.same.items():
+            if known.get(name) != token:
+                known[name] = token
+                seen[name] = seen.get(name, 0) | kind_of(token)
+        for name, column in block.own.items():
+            seen[name] = seen.get(name, 0) | kinds_of(column, exact=self.exact)
+
+    def kinds(self, name: str) -> Kinds:
+        """What was seen in a column."""
+        return Kinds(self.seen.get(name, 0))
+
+    def columns(self, chosen: Sequence[str] = ()) -> list[str]:
+        """Those that were chosen, in their order; else the common ones, then every other by name."""
+        return list(chosen) or [*COMMON_COLUMNS, *sorted(set(self.seen) - set(COMMON_COLUMNS))]
+
+
+def surveyed(source: Iterable[Block], *, exact: bool) -> Survey:
+    """What all rows hold, found in one pass that keeps nothing but the columns."""
+    survey = Survey(exact=exact)
+    for block in source:
+        survey.add(block)
+    return survey
+
+
+def type_of(name: str, kinds: Kinds) -> str:
+    """The type of a column: `string`, `int64`, `double`, `boolean` or `json`; text wherever nothing else holds it all.
+
+    The common columns are declared, so that a table without a single score has the same type for it.
+    """
+    held = kinds & ~Kinds.NULL
+    if name in COMMON_COLUMNS:
+        declared = NUMBER_COLUMNS.get(name, "string")
+        fits = {"int64": Kinds.INTEGER, "double": Kinds.INTEGER | Kinds.NUMBER}.get(declared, held)
+        return declared if held & ~fits == Kinds.NONE else "string"
+    for word, fits in _TYPES.items():
+        if held & ~fits == Kinds.NONE:
+            return word
+    return "string"
+
+
+_TYPES: Mapping[str, Kinds] = {
+    "string": Kinds.NONE,
+    "boolean": Kinds.BOOLEAN,
+    "int64": Kinds.INTEGER,
+    "double": Kinds.INTEGER | Kinds.NUMBER,
+    "json": Kinds.NESTED,
+}

@@ -1,0 +1,124 @@
+"""Rows as CSV, NDJSON or JSON: a stable column order, and every number as the service wrote it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import BinaryIO
+
+from jobfetch.blocks import Block, Column, Token, text
+from jobfetch.errors import BadReply
+from jobfetch.export.columns import is_numeric, plain_texts
+from jobfetch.model import decode, encode
+from jobfetch.spec import COMMON_COLUMNS
+
+#: What a spreadsheet takes for the beginning of a formula.
+_FORMULA = re.compile(rb"[=+\-@\t\r]")
+_ANY_FORMULA = re.compile(rb'"[=+\-@\t\r]')
+
+
+@dataclass(frozen=True, slots=True)
+class Csv:
+    """Cells and lines of a CSV table; null is an empty cell."""
+
+    delimiter: bytes
+    safe: bool
+
+    def header(self, columns: Sequence[str]) -> bytes:
+        """The first line."""
+        return self.delimiter.join(self._quoted(_written(name), alone=len(columns) == 1) for name in columns) + b"\n"
+
+    def lines(self, block: Block, columns: Sequence[str]) -> bytes:
+        """The lines of some rows."""
+        parts: list[Iterable[Token]] = []
+        constant: list[bytes] = []
+        for name in columns:
+            column = block.own.get(name)
+            if column is None:
+                constant.append(self._cell(block.same.get(name, b""), name, block, alone=len(columns) == 1))
+                continue
+            if constant:
+                parts.append(repeat(self.delimiter.join(constant), block.count))
+                constant = []
+            parts.append(self._cells(column, name, block, alone=len(columns) == 1))
+        if constant:
+            parts.append(repeat(self.delimiter.join(constant), block.count))
+        return b"\n".join(map(self.delimiter.join, zip(*parts, strict=True))) + b"\n"
+
+    def _cells(self, column: Column, name: str, block: Block, *, alone: bool) -> Sequence[Token]:
+        tokens, joined = column.tokens, column.joined
+        if is_numeric(joined) and not alone:
+            return tokens
+        plain = None if self.delimiter in joined or alone else plain_texts(joined, len(tokens))
+        if plain is not None and not (self.safe and _ANY_FORMULA.search(joined)):
+            return plain
+        return [self._cell(bytes(token), name, block, alone=alone) for token in tokens]
+
+    def _cell(self, token: bytes, name: str, block: Block, *, alone: bool) -> bytes:
+        cell = b"" if token in {b"", b"null"} else token
+        if token[:1] == b'"':
+            cell = said(token, name, block)
+            if self.safe and _FORMULA.match(cell):
+                cell = b"'" + cell
+        return self._quoted(cell, alone=alone)
+
+    def _quoted(self, cell: bytes, *, alone: bool) -> bytes:
+        # a line without anything in it is no row to most readers
+        if (alone and not cell) or b'"' in cell or self.delimiter in cell or b"\n" in cell or b"\r" in cell:
+            return b'"' + cell.replace(b'"', b'""') + b'"'
+        return cell
+
+
+def said(token: bytes, name: str, block: Block) -> bytes:
+    """The text of a string, in UTF-8; an error names the job and the column."""
+    if b"\\" not in token:
+        return token[1:-1]
+    try:
+        return text(token).encode()
+    except BadReply as error:
+        job = decode(block.same.get("job_id", b'""'))
+        raise BadReply(f"job {job}, column {name!r}: {error.message}", hint=error.hint) from None
+
+
+def _written(name: str) -> bytes:
+    return name.encode()
+
+
+def objects(block: Block, columns: Sequence[str] | None) -> bytes:
+    """Rows as an object a line: the common columns always, then the row's own by name; what is absent stays absent.
+
+    With `columns` those and no others, in their order.
+    """
+    names = columns or [*COMMON_COLUMNS, *sorted({*block.columns()} - {*COMMON_COLUMNS})]
+    parts: list[Iterable[Token]] = []
+    constant: list[bytes] = []
+    for name in names:
+        key, column = b"," + encode(name) + b":", block.own.get(name)
+        absent = b"null" if name in COMMON_COLUMNS else b""
+        if column is None:
+            token = block.same.get(name, absent)
+            constant += [key, token] if token else []
+            continue
+        tokens = column.tokens
+        if all(tokens):
+            constant.append(key)
+            parts += [repeat(b"".join(constant), block.count), tokens]
+            constant = []
+        else:
+            parts.append(repeat(b"".join(constant), block.count))
+            parts.append([key + bytes(token or absent) if token or absent else b"" for token in tokens])
+            constant = []
+    parts.append(repeat(b"".join(constant), block.count))
+    lines = list(map(b"".join, zip(*parts, strict=True)))
+    return b"".join(b"{" + line[1:] + b"}\n" for line in lines)
+
+
+def write_json(lines: Iterator[bytes], file: BinaryIO) -> None:
+    """Objects that come a line each, some lines at a time, as one JSON list."""
+    start = b"[\n"
+    for some in lines:
+        file.write(start + some[:-1].replace(b"}\n{", b"},\n{"))
+        start = b",\n"
+    file.write(b"\n]\n" if start != b"[\n" else b"[]\n")
