@@ -25,7 +25,7 @@ JobfetchError
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -120,6 +120,8 @@ class JobfetchError(Exception):
         self.retry_at = retry_at
         #: whether the retries that it deserves have been spent on it already
         self.settled = False
+        #: what came all the same, for whoever called the library: the record of a job that failed
+        self.result: Any = None
 
 
 class UsageError(JobfetchError):

@@ -28,6 +28,8 @@ WAIT_TIMEOUT = 3600.0
 LOOK_TIMEOUT = 120.0
 #: Seconds to wait for a credential command, and for another process that is renewing a token.
 MOST_PATIENCE = 60.0
+#: Where a piped secret comes from, as an error says it.
+STDIN = "standard input"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,8 @@ class Network:
     parse_limit: str | None = None
     #: what standard input held, where it has been read already
     secret_text: bytes | None = field(default=None, repr=False)
+    #: where it comes from, as an error says it
+    secret_place: str = STDIN
 
 
 def refuse_empty(*given: Any) -> None:
@@ -157,7 +161,9 @@ def asked_of(
             state_folder(os.environ), patience=for_others, anew=checking and account.provider.auth.check is None
         ),
         options=network.options,
-        piped=piped(account, expected(account), patience(), network.secret_text) if network.secret_stdin else None,
+        piped=piped(account, expected(account), patience(), network.secret_text, network.secret_place)
+        if network.secret_stdin
+        else None,
         keyring=account.file.text("credential_store") == "keyring",
         tell=ui.note,
         learn=ui.learn,
@@ -308,14 +314,16 @@ def _schedule(schedule: Schedule, interval: str | None) -> Schedule:
     return replace(schedule, start=seconds, factor=1.0, cap=seconds)
 
 
-def piped(account: Account, name: str, patience: float, text: bytes | None = None) -> credentials.Secrets:
+def piped(
+    account: Account, name: str, patience: float, text: bytes | None = None, place: str = STDIN
+) -> credentials.Secrets:
     """The secrets that standard input holds: one (of that name) as plain text, several as a JSON object.
 
     `text` is what it held, where it has been read already.
     """
     if text is None:
         text = stdin_text(account.provider.name, patience)
-    return credentials.given(account.provider, text, name, "standard input")
+    return credentials.given(account.provider, text, name, place)
 
 
 def stdin_text(provider: str, patience: float) -> bytes:

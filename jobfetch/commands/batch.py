@@ -6,7 +6,8 @@ import contextlib
 import shlex
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -42,7 +43,8 @@ class Options:
     """What a batch is to do, as typed."""
 
     output: str | None = None
-    jobs: str | None = None
+    #: a file of ids, `-` for standard input, or the ids themselves; None: those that the service lists
+    jobs: str | Iterable[str] | None = None
     jobs_key: str | None = None
     format: str | None = None
     rows: str | None = None
@@ -60,6 +62,12 @@ class Options:
     prom: str | None = None
     ping: str | None = None
 
+    def ids(self) -> Iterator[str]:
+        """The ids that are named, as they are needed."""
+        if isinstance(self.jobs, str):
+            return jobids.read(self.jobs, self.jobs_key)
+        return iter(self.jobs or ())
+
     def endings(self) -> Endings:
         """Who is to be told how it ended."""
         return Endings(report=self.report, prom=self.prom, ping=self.ping)
@@ -75,8 +83,8 @@ def fetch(provider: str, common: Common, network: Network, options: Options) -> 
             refuse_empty(network, options)
             account = account_of(provider, report, network)
             session = Session(account, network, settled(account, options, secret_stdin=network.secret_stdin), started)
-            with connected(ui, report, session, named=bool(options.jobs)) as desk:
-                targets = _targets(desk, account.profile)
+            with connected(ui, report, session, named=options.jobs is not None) as desk:
+                targets = targets_of(desk, account.profile)
                 if options.dry_run:
                     _tell_only(desk, targets, ids=not common.json)
                 else:
@@ -119,7 +127,7 @@ def settled(account: Account, options: Options, *, secret_stdin: bool = False) -
     refuse_rows(spec, options.rows, shape)
     if options.jobs == "-" and secret_stdin:
         raise UsageError("--jobs - and --secret-stdin both read standard input", hint="put the ids into a file")
-    if not options.jobs and spec.listing is None:
+    if options.jobs is None and spec.listing is None:
         raise UsageError(f"{spec.name} lists no jobs", hint="name their ids with --jobs FILE, or --jobs - for a pipe")
     workers = limits.workers(
         str(options.workers if options.workers is not None else account.text("workers") or spec.workers)
@@ -157,11 +165,19 @@ class Desk:
 
 @contextlib.contextmanager
 def connected(
-    ui: Ui, report: Report, session: Session, *, named: bool, refresh: bool = False, books: Books | None = None
+    ui: Ui,
+    report: Report,
+    session: Session,
+    *,
+    named: bool,
+    refresh: bool = False,
+    books: Books | None = None,
+    stops: Callable[[], AbstractContextManager[Stop]] | None = None,
 ) -> Iterator[Desk]:
     """Settings, credentials, connections, the gate, and signals that are heard in order.
 
-    `books` are those of the whole run, where it works with more than one connection.
+    `books` are those of the whole run, where it works with more than one connection. `stops` hears whoever wants it to
+    end; signals, where nothing else is said.
     """
     asked, books = session.asked, books or Books()
     gates: list[rates.Gate] = []
@@ -182,7 +198,7 @@ def connected(
             allowed=WAIT_TIMEOUT,
         ) as (service, waiting),
         # a dry run writes nothing, so that it may end anywhere
-        contextlib.nullcontext(Stop()) if options.dry_run else heard() as stop,
+        contextlib.nullcontext(Stop()) if options.dry_run else (stops or heard)() as stop,
     ):
         teller = Teller(ui, gates[0].waits_for, time.monotonic)
         plan = Plan(
@@ -292,7 +308,7 @@ def _now() -> datetime:
 # --- which folders ---
 
 
-def _targets(desk: Desk, profile: str | None) -> Iterator[Target]:
+def targets_of(desk: Desk, profile: str | None) -> Iterator[Target]:
     """Each folder with the jobs that belong into it."""
     service, asked = desk.plan.service, desk.asked
     listing, params = service.provider.listing, service.address.params
@@ -301,8 +317,8 @@ def _targets(desk: Desk, profile: str | None) -> Iterator[Target]:
     place = asked.output / disk.safe_name(name) if name else asked.output
     head = partial(header, service.provider, asked, profile)
     allowance = Allowance(asked.options.limit)
-    if asked.options.jobs:
-        ids = jobids.read(asked.options.jobs, asked.options.jobs_key)
+    if asked.options.jobs is not None:
+        ids = asked.options.ids()
         yield Target(place=place, header=head(service.address), source=_named(desk, service, ids, allowance))
     elif listing and group and not name:
         for each in _groups(desk):

@@ -42,8 +42,8 @@ def get(provider: str, job_ids: list[str], common: Common, network: Network, out
         started = time.monotonic()
         refuse_empty(output)
         account = account_of(provider, report, network)
-        ids = _ids(account.provider, job_ids)
-        wanted = _wanted(account, output, many=len(ids) > 1)
+        ids = ids_of(account.provider, job_ids)
+        wanted = wanted_of(account, output, many=len(ids) > 1)
         report.stdout_is_data = wanted.output is None
         with connected(account, network, ui, started, wait=wait) as (service, waiting):
             for outcome in fetch.get(service, waiting, wanted, ids, partial(_wrote, ui, report)):
@@ -68,7 +68,7 @@ def status(provider: str, job_ids: list[str], common: Common, network: Network) 
     def work(ui: Ui, report: Report) -> None:
         started = time.monotonic()
         account = account_of(provider, report, network)
-        ids = _ids(account.provider, job_ids)
+        ids = ids_of(account.provider, job_ids)
         report.data = []
         # the states are this command's data: no second telling of them on standard error
         report.states_told, ui.tells_states = True, False
@@ -94,7 +94,8 @@ def _state_line(ui: Ui, told: Mapping[str, Json]) -> str:
     return "\t".join(map(ui.safe, texts)) + "\n"
 
 
-def _ids(spec: Provider, job_ids: list[str]) -> list[str]:
+def ids_of(spec: Provider, job_ids: list[str]) -> list[str]:
+    """The ids, each once; `UsageError` for one that cannot be this provider's."""
     return list(dict.fromkeys(check_job_id(spec, job_id) for job_id in job_ids))
 
 
@@ -105,7 +106,8 @@ def refuse_rows(spec: Provider, rows: str | None, shape: Format) -> None:
     maker(spec, rows)
 
 
-def _wanted(account: Account, output: Output, *, many: bool) -> fetch.Wanted:
+def wanted_of(account: Account, output: Output, *, many: bool) -> fetch.Wanted:
+    """What is to become of the results, with the defaults of every other place; `UsageError` where it cannot be."""
     spec = account.provider
     said = output.path or account.text("output")
     path = None if said in {None, "-"} else Path(said or "")

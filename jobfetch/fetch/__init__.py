@@ -109,7 +109,7 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
     files = [] if path is None else [str(path)]
     digest = None
     if wanted.format is Format.RAW and not wanted.assets and status.result:
-        digest = _stream(service, job_id, status, path, recorded=wanted.recorded)
+        digest = _stream(service, job_id, status, wanted)
         stored: tuple[StoredAsset, ...] = ()
     else:
         reply = status.reply if status.result is None else resolved(service, job_id, status, None)
@@ -124,7 +124,7 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
             if wanted.recorded and path:
                 digest = disk.place(path, pieces)
             else:
-                with _opened(path) as file:
+                with _opened(wanted, path) as file:
                     file.writelines(pieces)
     forgiven = wanted.allow_partial and status.state is State.PARTIAL
     error = None if forgiven else _verdict_on(service, job_id, status)
@@ -174,12 +174,10 @@ def _state_of(error: JobfetchError | None) -> State | None:
 # --- the result ---
 
 
-def _stream(
-    service: Service, job_id: str, status: Status, path: Path | None, *, recorded: bool
-) -> tuple[int, str] | None:
+def _stream(service: Service, job_id: str, status: Status, wanted: Wanted) -> tuple[int, str] | None:
     """Store a result as it comes, without holding it in memory; its length and SHA-256 where a manifest wants them."""
-    ears = (checked_json, hashed) if recorded else (checked_json,)
-    with _opened(path, recorded=recorded) as file, overheard(file, *ears) as sink:
+    ears = (checked_json, hashed) if wanted.recorded else (checked_json,)
+    with _opened(wanted, wanted.path(job_id)) as file, overheard(file, *ears) as sink:
         reply = resolved(service, job_id, status, sink)
         promised_json(reply)
         _, *digest = sink.heard()
@@ -196,15 +194,15 @@ def _stream(
 
 
 @contextmanager
-def _opened(path: Path | None, *, recorded: bool = False) -> Iterator[BinaryIO]:
-    """A file to fill, which appears whole: at its path, or on standard output once nothing can fail any more."""
+def _opened(wanted: Wanted, path: Path | None) -> Iterator[BinaryIO]:
+    """A file to fill, which appears whole: at its path, or with whoever takes it once nothing can fail any more."""
     if path is not None:
-        with (disk.placing if recorded else disk.replacing)(path) as file:
+        with (disk.placing if wanted.recorded else disk.replacing)(path) as file:
             yield file
         return
     with disk.spool() as spool:
         yield spool
-        export.to_stdout(spool)
+        wanted.take(spool)
 
 
 def _write_table(run: _Run, job_ids: list[str], wrote: Callable[[Path, bool], None]) -> None:
@@ -219,7 +217,7 @@ def _write_table(run: _Run, job_ids: list[str], wrote: Callable[[Path, bool], No
         wrote(table, False)  # noqa: FBT003 - written, or left
         return
     rows = [block for job_id in sorted(run.rows) for block in run.rows[job_id]]
-    with _opened(table) as file:
+    with _opened(run.wanted, table) as file:
         export.write_table(run.wanted.shape, rows, file)
     if table:
         wrote(table, True)  # noqa: FBT003 - written, or left

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from jobfetch import disk, poll
 from jobfetch.errors import (
@@ -23,7 +23,7 @@ from jobfetch.errors import (
     Unavailable,
     UsageError,
 )
-from jobfetch.export import Table
+from jobfetch.export import Table, to_stdout
 from jobfetch.model import (
     Deadline,
     Format,
@@ -101,7 +101,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What is to become of the results: `output` None is standard output."""
+    """What is to become of the results: without an `output`, `take` gets each of them, whole."""
 
     format: Format
     output: Path | None = None
@@ -115,9 +115,11 @@ class Wanted:
     layout: Table | None = None
     #: whether a manifest keeps the books of the folder: it is swept then, and synced before a line is written
     recorded: bool = False
+    #: takes what has no file of its own to go to
+    take: Callable[[BinaryIO], None] = to_stdout
 
     def path(self, job_id: str) -> Path | None:
-        """Where one job's file goes; None for standard output."""
+        """Where one job's file goes; None where it has none."""
         if self.output is None or not self.folder:
             return self.output
         return self.output.joinpath(f"{disk.safe_name(job_id)}.json")
@@ -129,7 +131,7 @@ class Wanted:
 
     @property
     def table(self) -> Path | None:
-        """Where the table of all jobs goes; None for standard output."""
+        """Where the table of all jobs goes; None where it has none."""
         return self.output / f"rows.{self.format}" if self.output and self.folder else self.output
 
 
