@@ -96,7 +96,7 @@ class Batch:
         return self
 
     def results(self) -> Iterator[Result]:
-        """Every job of the folders whose file is there, also those of earlier runs; one at a time."""
+        """Every job of the folders whose file is there, also those of earlier runs; one at a time, as they came."""
         for path in self.outputs:
             manifest = Manifest.read(path.parent) if path.name == NAME else None
             if manifest is None:
