@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 KILLS ?= 30
 
-.PHONY: demo test lint types floors unit cover kills bench generated clean here
+.PHONY: demo test lint types floors unit cover kills bench generated session clean here
 
 demo: $(VENV)/.installed
 	$(BIN)/jobfetch demo
@@ -58,6 +58,11 @@ bench: $(VENV)/.dev
 # the files that are made from code: tests compare them
 generated: $(VENV)/.dev
 	$(BIN)/python completions/generate.py
+	$(BIN)/python docs/documents.py
+
+# the picture of a terminal in the README, from a real run
+session: $(VENV)/.dev
+	$(BIN)/python docs/session.py
 
 clean:
 	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache dist jobfetch-demo
