@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import inspect
 import json
@@ -16,7 +17,7 @@ from jobfetch.commands import providers as shown
 from jobfetch.errors import MEANINGS
 from jobfetch.providers import PROVIDERS
 from jobfetch.records import json_schema
-from jobfetch.spec import COMMON_COLUMNS as COMMON
+from jobfetch.spec import COMMON_COLUMNS, Provider
 
 ROOT = Path(__file__).parent.parent
 MADE = "<!-- made from code by docs/documents.py -->\n\n"
@@ -51,7 +52,8 @@ def _word(name: str, parameter: inspect.Parameter) -> Word | None:
     # Typer keeps the first spelling of an annotated option in the place of a default
     first = (declared.default,) if str(declared.default).startswith("-") else ()
     spellings = (*first, *(declared.param_decls or ())) or (f"--{name.replace('_', '-')}",)
-    value = "" if get_args(parameter.annotation)[0] is bool else f" {declared.metavar or _value(name, parameter)}"
+    flag = declared.count or get_args(parameter.annotation)[0] is bool
+    value = "" if flag else f" {declared.metavar or _value(name, parameter)}"
     return Word(option=True, spelled=", ".join(spellings) + value, help=declared.help or "")
 
 
@@ -148,10 +150,16 @@ def provider_table() -> str:
     lines = ["| provider | jobs | settings it needs | secrets | lists its jobs |", "|---|---|---|---|---|"]
     for spec in PROVIDERS.values():
         needed = ", ".join(f"`{param.name}`" for param in spec.settings if param.required) or "none"
-        secrets = ", ".join(f"`{secret.name}`" for secret in spec.auth.secrets)
         listed = "yes" if spec.listing else "no: `--jobs`"
-        lines.append(f"| `{spec.name}` | [{spec.title}]({spec.docs}) | {needed} | {secrets} | {listed} |")
+        lines.append(f"| `{spec.name}` | [{spec.title}]({spec.docs}) | {needed} | {_secrets(spec)} | {listed} |")
     return "\n".join(lines)
+
+
+def _secrets(spec: Provider) -> str:
+    """The secrets of each way to sign, those that go together with an `and`."""
+    names = [secret.name for secret in spec.auth.secrets]
+    ways = [[name for name in names if name in dataclasses.astuple(scheme)] for scheme in spec.auth.schemes]
+    return ", or ".join(" and ".join(f"`{name}`" for name in way) for way in ways)
 
 
 def exit_table() -> str:
@@ -174,7 +182,7 @@ def record() -> str:
             parts += ["", f"## {name}", "", part["description"], "", *_fields(part)]
         else:
             parts += ["", f"## {name}", "", ", ".join(f"`{word}`" for word in part["enum"])]
-    parts += ["", textwrap.dedent(_ROWS).strip(), "", ", ".join(f"`{column}`" for column in COMMON)]
+    parts += ["", textwrap.dedent(_ROWS).strip(), "", ", ".join(f"`{column}`" for column in COMMON_COLUMNS)]
     parts += ["", "| provider | kind of row | one for each | views |", "|---|---|---|---|"]
     for spec in PROVIDERS.values():
         told = shown._shown(spec)

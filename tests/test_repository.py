@@ -1,5 +1,6 @@
 """What the repository promises about itself: files made from code are current, and so is what the README says."""
 
+import html
 import importlib.util
 import re
 import subprocess
@@ -15,19 +16,28 @@ from jobfetch.providers import PROVIDERS
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(scope="session")
-def generate() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "completions" / "generate.py")
+def script(path: str) -> ModuleType:
+    """A script of the repository, imported."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
     assert spec
     assert spec.loader
-    module = importlib.util.module_from_spec(spec)
+    # where dataclasses look for the module that they are in
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_every_file_that_is_made_from_code_is_current(generate: ModuleType) -> None:
-    stale = [str(path) for path, text in generate.generated().items() if (ROOT / path).read_text() != text]
+@pytest.mark.parametrize("path", ["completions/generate.py", "docs/documents.py"])
+def test_every_file_that_is_made_from_code_is_current(path: str) -> None:
+    made = script(path).generated()
+    stale = [str(path) for path, text in made.items() if (ROOT / path).read_text() != text]
     assert stale == [], "run `make generated`"
+
+
+def test_the_picture_in_the_readme_shows_the_lines_that_made_it_and_loads_nothing() -> None:
+    picture = html.unescape((ROOT / "docs/session.svg").read_text()).replace("\xa0", " ")
+    assert all(line in picture for line in script("docs/session.py").LINES)
+    assert re.findall(r"(?:href|src|url)\W+http[^\s\"')]+|@import|<script", picture) == []
 
 
 def test_the_readme_tells_every_exit_code_with_its_meaning() -> None:
