@@ -375,6 +375,7 @@ _add_again(
 
 providers = _group("providers")
 sandbox = _group("sandbox")
+completions = _group("completions")
 
 
 _PACE = {
@@ -534,3 +535,12 @@ _add(
     },
     TOP["demo"],
 )
+
+_SHELL = {
+    "shell": (
+        Annotated[str | None, typer.Argument(metavar="[bash|zsh|fish]", help="Unless named, the one that SHELL names.")],
+        None,
+    )
+}
+_add(completions, "show", "completions.show", _SHELL, "Print the completion file of a shell.")
+_add(completions, "install", "completions.install", _SHELL, "Put that file where the shell looks for it.")
