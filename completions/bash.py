@@ -32,7 +32,10 @@ _jobfetch_offer() {  # what, program, line
       COMPREPLY=($(compgen -W "${what#words }" -- "$cur")) ;;
     file) compopt -o default 2>/dev/null || COMPREPLY=($(compgen -f -- "$cur")) ;;
     folder) compopt -o dirnames 2>/dev/null || COMPREPLY=($(compgen -d -- "$cur")) ;;
-    command) COMPREPLY=($(compgen -c -- "$cur")) && compopt -o default 2>/dev/null ;;
+    command)
+      # files behind it, as for any command that has no completion of its own
+      ((count)) && { compopt -o default 2>/dev/null; return 0; }
+      COMPREPLY=($(compgen -c -- "$cur")) ;;
     anything) ;;
     *)
       while IFS= read -r word; do
@@ -42,7 +45,7 @@ _jobfetch_offer() {  # what, program, line
 }
 
 _jobfetch() {
-  local IFS=$' \t\n' cur token lead place="" takes="" over="" word i n=0 count=0
+  local IFS=$' \t\n' cur token lead place="" takes="" over="" word i at n=0 count=0
   local commands="" options="" repeated=""
   local -a line=() arguments=()
   # bash breaks words at = and : as well; here they are whole again
@@ -81,8 +84,9 @@ _jobfetch() {
   elif [[ $commands ]]; then
     takes="words $commands"
   else
-    ((count >= ${#arguments[@]})) && [[ $repeated ]] && count=$((${#arguments[@]} - 1))
-    takes="${arguments[count]:-anything}"
+    at=$count
+    ((at >= ${#arguments[@]})) && [[ $repeated ]] && at=$((${#arguments[@]} - 1))
+    takes="${arguments[at]:-anything}"
   fi
   _jobfetch_offer "$takes" "${COMP_WORDS[0]/#\~\//$HOME/}" "${line[@]:0:n-1}" "$cur"
   for i in "${!COMPREPLY[@]}"; do

@@ -20,12 +20,13 @@ _jobfetch_words() {
 }
 
 _jobfetch_commands() {
-  _describe -t commands command commands
+  _describe -t commands command below
 }
 
 _jobfetch() {
   local place="" next
-  local -a commands specs jobfetch_line=("${words[1]}" "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX#*=}")
+  # zsh has a table of its own called `commands`
+  local -a below specs jobfetch_line=("${words[1]}" "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX#*=}")
   local -a known=(@KNOWN@)
   integer at last=1
   for ((at = 2; at < CURRENT; at++)); do
@@ -62,7 +63,7 @@ def _place(name: str, place: Place) -> str:
     commands = [quoted(f"{word}:{text}") for word, text in place.commands.items()]
     specs = [quoted(each) for each in (*_options(place), *_arguments(place))]
     lines = [f"    ({quoted(name)})"]
-    lines += [f"      commands=({' '.join(commands)})"] if commands else []
+    lines += [f"      below=({' '.join(commands)})"] if commands else []
     return "\n".join([*lines, f"      specs=({' '.join(specs)})", "      ;;"])
 
 
@@ -89,7 +90,7 @@ def _arguments(place: Place) -> Iterator[str]:
         yield "1: :_jobfetch_commands"
     for number, takes in enumerate(place.arguments, start=1):
         each = "*" if place.repeated and number == len(place.arguments) else str(number)
-        yield f"{each}:{':' if takes.what == 'command' else ''}{takes.what}:{_action(takes)}"
+        yield f"{each}:{'::' if takes.what == 'command' else ''}{takes.what}:{_action(takes)}"
 
 
 def _action(takes: Takes) -> str:
