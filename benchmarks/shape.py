@@ -1,7 +1,7 @@
 """The least that Typer can be asked for: a program of jobfetch's shape that does nothing, with as many options as `get`.
 
-    python benchmarks/shape.py --help
-    python benchmarks/shape.py get cognite --help
+python benchmarks/shape.py --help
+python benchmarks/shape.py get cognite --help
 """
 
 from __future__ import annotations

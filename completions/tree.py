@@ -9,8 +9,8 @@ from enum import EnumType
 from typing import Any, get_args
 
 from jobfetch import config
-from jobfetch.config.file import TOP
 from jobfetch.cli import declared, root
+from jobfetch.config.file import TOP
 from jobfetch.providers import PROVIDERS
 from jobfetch.spec import Provider
 

@@ -538,7 +538,9 @@ _add(
 
 _SHELL = {
     "shell": (
-        Annotated[str | None, typer.Argument(metavar="[bash|zsh|fish]", help="Unless named, the one that SHELL names.")],
+        Annotated[
+            str | None, typer.Argument(metavar="[bash|zsh|fish]", help="Unless named, the one that SHELL names.")
+        ],
         None,
     )
 }

@@ -142,9 +142,9 @@ def _jobs(before: Sequence[str], begun: str, _: Mapping[str, str]) -> Iterator[t
     # what needs an escape is compared once it is read
     prefix = _JOB + (begun.encode(errors="replace") if begun.isascii() and begun.isalnum() else b"")
     for folder in (top, *_folders(top)):
-        header, _, lines = _text(os.path.join(folder, "manifest.jsonl")).partition(b"\n")  # noqa: PTH118 - likewise
+        header, *lines = _text(os.path.join(folder, "manifest.jsonl")).split(b"\n")  # noqa: PTH118 - likewise
         if header.startswith(_BEGINS) and provider in header:
-            for line in lines.split(b"\n"):
+            for line in lines:
                 if line.startswith(prefix) and line.endswith(b"}"):
                     yield _job(line)
 

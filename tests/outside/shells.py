@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .program import HANGS, JOBFETCH, until_shown
 
@@ -45,7 +46,7 @@ def offered(shell: str, line: str, folder: Path, environment: Mapping[str, str])
     environment = {**environment, "PATH": f"{JOBFETCH.parent}:{os.environ['PATH']}", "TERM": "dumb", "LANG": "C.UTF-8"}
     if shell == "fish":
         command = ["fish", "-c", "complete -C $argv[1]", line]
-        done = subprocess.run(command, capture_output=True, cwd=folder, env=environment, timeout=HANGS)
+        done = subprocess.run(command, check=False, capture_output=True, cwd=folder, env=environment, timeout=HANGS)
         assert done.stderr == b""
         return sorted(each.partition("\t")[0] for each in done.stdout.decode().splitlines())
     start, prepared = {"bash": ("--norc --noprofile", _BASH), "zsh": ("-f", _ZSH)}[shell]
@@ -57,7 +58,7 @@ def _inserted(command: list[str], prepared: str, line: str, folder: Path, enviro
     ours, theirs = pty.openpty()
     answer, script = folder.with_name("offered"), folder.with_name("prepared")
     script.write_text(prepared)
-    streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+    streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
     with subprocess.Popen(["setsid", "-c", *command], cwd=folder, env=environment, **streams) as process:
         try:
             os.close(theirs)
