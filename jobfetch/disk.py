@@ -108,7 +108,7 @@ def placing(path: Path, *, private: bool = False, suffix: Callable[[], str] = st
         yield file
 
 
-def place(path: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
+def place(path: Path | str, pieces: Iterable[bytes]) -> tuple[int, str]:
     """A whole file in such a folder; its length and SHA-256."""
     digest, length = hashlib.sha256(), 0
     with _placing(path) as descriptor:
@@ -126,33 +126,36 @@ def write(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 #: What this process writes, counted from anywhere: one that was killed may have had the same id.
 _begun = itertools.count(secrets.randbits(32))
 
 
 @contextmanager
-def _placing(path: Path, private: bool = False, suffix: Callable[[], str] = str) -> Iterator[int]:  # noqa: FBT001, FBT002
+def _placing(path: Path | str, private: bool = False, suffix: Callable[[], str] = str) -> Iterator[int]:  # noqa: FBT001, FBT002
     # text, not paths: in a batch, this is done for every job
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f"{_prefix(name)}{os.getpid()}.{next(_begun) & 0xFFFFFFFF:08x}.part")  # noqa: PTH118
-    with explained(path):
-        descriptor = os.open(
-            temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600 if private else 0o666
-        )
+    begun = False
+    try:
+        descriptor = os.open(temporary, _NEW, 0o600 if private else 0o666)
+        begun = True
         try:
-            try:
-                yield descriptor
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            target = os.path.join(folder, name + suffix())  # noqa: PTH118 - likewise
-            if not private:
-                _keep_mode(target, temporary)
-            os.replace(temporary, target)  # noqa: PTH105 - likewise
-        except BaseException:
+            yield descriptor
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        target = os.path.join(folder, name + suffix())  # noqa: PTH118 - likewise
+        if not private:
+            _keep_mode(target, temporary)
+        os.replace(temporary, target)  # noqa: PTH105 - likewise
+    except BaseException as error:
+        if begun:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)  # noqa: PTH108 - likewise
-            raise
+        if isinstance(error, OSError):
+            raise disk_error(error, str(path)) from None
+        raise
 
 
 def _keep_mode(target: str, temporary: str) -> None:

@@ -145,6 +145,9 @@ class Document:
         """The bytes at a dotted path (`data.status`; the empty path is the whole body), None where nothing is."""
         if not path:
             return self._root
+        if "." not in path:
+            value = self._opened[""].get(path)
+            return None if value is None else bytes(value)
         parent, _, key = path.rpartition(".")
         if parent not in self._opened:
             whole = self.raw(parent)
