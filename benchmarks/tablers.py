@@ -52,7 +52,8 @@ def duckdb(shape: str, source: str, out: str) -> None:
 
     items = f"SELECT job_id, unnest(result.items) AS i FROM read_ndjson_auto('{source}')"  # noqa: S608 - our own file
     each = f"SELECT job_id, i.fileExternalId, i.fileId, unnest(i.predictions.textPredictions) AS p FROM ({items})"  # noqa: S608 - likewise
-    rows = f"SELECT * EXCLUDE (p), p.text, p.confidence, p.textRegion.* FROM ({each})"  # noqa: S608 - likewise
+    edges = ", ".join(f"p.textRegion.{edge}" for edge in ("xMin", "yMin", "xMax", "yMax"))
+    rows = f"SELECT * EXCLUDE (p), p.text, p.confidence, {edges} FROM ({each})"  # noqa: S608 - likewise
     how = "HEADER" if shape == "csv" else "FORMAT parquet, COMPRESSION zstd"
     dd.execute(f"COPY ({rows}) TO '{out}' ({how})")
 
