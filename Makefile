@@ -55,6 +55,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/batch.py
 	$(BIN)/python benchmarks/large.py
 	$(BIN)/python benchmarks/many.py
+	$(BIN)/python benchmarks/tables.py
 
 # the files that are made from code: tests compare them
 generated: $(VENV)/.dev

@@ -106,7 +106,7 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
     if status.state is State.GONE:
         return _ended(job_id, status.state, _verdict_on(service, job_id, status))
     path = None if wanted.format.tabular else wanted.path(job_id)
-    files = [] if path is None else [str(path)]
+    files = [] if path is None else [path]
     digest = None
     if wanted.format is Format.RAW and not wanted.assets and status.result:
         digest = _stream(service, job_id, status, path, recorded=wanted.recorded)
@@ -175,7 +175,7 @@ def _state_of(error: JobfetchError | None) -> State | None:
 
 
 def _stream(
-    service: Service, job_id: str, status: Status, path: Path | None, *, recorded: bool
+    service: Service, job_id: str, status: Status, path: str | None, *, recorded: bool
 ) -> tuple[int, str] | None:
     """Store a result as it comes, without holding it in memory; its length and SHA-256 where a manifest wants them."""
     ears = (checked_json, hashed) if recorded else (checked_json,)
@@ -196,10 +196,10 @@ def _stream(
 
 
 @contextmanager
-def _opened(path: Path | None, *, recorded: bool = False) -> Iterator[BinaryIO]:
+def _opened(path: str | Path | None, *, recorded: bool = False) -> Iterator[BinaryIO]:
     """A file to fill, which appears whole: at its path, or on standard output once nothing can fail any more."""
     if path is not None:
-        with (disk.placing if recorded else disk.replacing)(path) as file:
+        with (disk.placing if recorded else disk.replacing)(Path(path)) as file:
             yield file
         return
     with disk.spool() as spool:
