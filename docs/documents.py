@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from jobfetch import cli
+from jobfetch.cli import declared as cli
 from jobfetch.commands import providers as shown
 from jobfetch.errors import MEANINGS
 from jobfetch.providers import PROVIDERS

@@ -1,4 +1,4 @@
-"""The entry point: answers `--version` itself, so that only a real command waits for its imports."""
+"""The entry point: answers `--version` and a TAB press itself, so that only a real command waits for its imports."""
 
 from __future__ import annotations
 
@@ -13,13 +13,31 @@ def main() -> None:
         sys.stdout.write(f"jobfetch {__version__}\n")
         return
     try:
-        from jobfetch import cli  # noqa: PLC0415 - Typer alone takes longer than all that `--version` needs
-
-        code = cli.main(sys.argv[1:])
+        code = _complete(sys.argv[3:]) if sys.argv[1:3] == ["completions", "words"] else _run(sys.argv[1:])
     except KeyboardInterrupt:
         code = 130
     _let_go()
     sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    from jobfetch import cli  # noqa: PLC0415 - Typer alone takes longer than all that `--version` needs
+
+    return cli.main(arguments)
+
+
+def _complete(asked: list[str]) -> int:
+    """Answer `completions words KIND WORD...`, which the shells' files ask for; a kind that nobody knows is usage."""
+    import os  # noqa: PLC0415 - likewise
+
+    from jobfetch import completions  # noqa: PLC0415 - likewise
+
+    if not asked or asked[0] not in completions.KINDS:
+        return _run(sys.argv[1:])
+    found = completions.words(asked[0], asked[1:], os.environ)
+    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]  # a stream that Python opened
+    sys.stdout.write("".join(f"{word}\n" for word in found))
+    return 0
 
 
 def _let_go() -> None:

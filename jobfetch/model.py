@@ -39,7 +39,10 @@ class State(StrEnum):
     @property
     def terminal(self) -> bool:
         """Whether the job has ended, well or not."""
-        return self not in {State.QUEUED, State.RUNNING}
+        return self not in _UNENDED
+
+
+_UNENDED = frozenset({State.QUEUED, State.RUNNING})
 
 
 class Format(StrEnum):
@@ -145,6 +148,9 @@ class Document:
         """The bytes at a dotted path (`data.status`; the empty path is the whole body), None where nothing is."""
         if not path:
             return self._root
+        if "." not in path:
+            value = self._opened[""].get(path)
+            return None if value is None else bytes(value)
         parent, _, key = path.rpartition(".")
         if parent not in self._opened:
             whole = self.raw(parent)
@@ -480,6 +486,8 @@ def http_date(text: str) -> datetime | None:
 def retry_after(reply: Reply, now: datetime) -> float | None:
     """Seconds that the Retry-After header asks for (a number or a date); None where it cannot be read."""
     asked = reply.headers.get("retry-after", "").strip()
+    if not asked:
+        return None
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", asked):
         return hint(float(asked))
     until = http_date(asked)

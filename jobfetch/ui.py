@@ -52,6 +52,10 @@ def _seconds(wait: float) -> str:
     return f"{wait:.1f} s" if wait < 10 else f"{wait:.0f} s"  # noqa: PLR2004 - tenths matter below it
 
 
+#: JSON values that text may stand in.
+_HOLDING = (str, dict, list)
+
+
 class Ui:
     """Standard error, spoken to in lines. `verbose` 1 tells of retries, 2 of every look."""
 
@@ -95,7 +99,8 @@ class Ui:
     def scrub_all(self, value: Json) -> Json:
         """A JSON value without any secret in its texts: before it is encoded, so that it stays JSON."""
         if isinstance(value, dict):
-            return {key: self.scrub_all(member) for key, member in value.items()}
+            # numbers and nothing have no secrets: a record is scrubbed for every job of a batch
+            return {key: self.scrub_all(each) if isinstance(each, _HOLDING) else each for key, each in value.items()}
         if isinstance(value, list):
             return [self.scrub_all(element) for element in value]
         if not isinstance(value, str):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from unittest import mock
 
 import pytest
 
@@ -23,7 +24,8 @@ def script(path: str) -> ModuleType:
     assert spec.loader
     # where dataclasses look for the module that they are in
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with mock.patch.object(sys, "path", [str((ROOT / path).parent), *sys.path]):
+        spec.loader.exec_module(module)
     return module
 
 

@@ -81,7 +81,9 @@ def _row_kind(rows: Rows) -> dict[str, Json]:
     """One kind of row, and which of the service's fields the common columns take."""
     columns = {column: list(names) for column, names in (*rows.copies.items(), *rows.columns.items())}
     kind = rows.kind or "the name of what stands there"
-    return {"kind": kind, "each": list(rows.each), "columns": dict(sorted(columns.items()))}
+    told: dict[str, Json] = {"kind": kind, "each": list(rows.each), "columns": dict(sorted(columns.items()))}
+    told |= {"when": " is ".join(rows.when)} if rows.when else {}
+    return told | ({"names": rows.member} if rows.member else {})
 
 
 def _batch_facts(told: Mapping[str, Json]) -> list[str]:
@@ -108,9 +110,14 @@ def _as_text(told: Mapping[str, Json]) -> str:
     lines += [f"  {word:16} {state}" for word, state in told["states"].items()]
     lines += ["", "rows (common column <- the service's field; every other field keeps its own name):"]
     for row in told["rows"]:
-        lines += [f"  {row['kind']}: each {', or '.join(row['each'])}"]
+        when = f", where {row['when']}" if "when" in row else ""
+        lines += [f"  {row['kind']}: each {', or '.join(row['each'])}{when}"]
+        lines += [f"    {row['names']:10} <- the name of each"] if "names" in row else []
         lines += [f"    {column:10} <- {', or '.join(names)}" for column, names in row["columns"].items()]
     lines += [f"  other view: --rows {name}" for name in told["views"]]
+    lines += [
+        "  any path of your own: --rows 'items[].things[]' ([] every element, * every member, {} lists side by side)"
+    ]
     lines += ["", "left out of rows:"] if told["left_out_of_rows"] else []
     lines += [f"  {name:20} {why}" for name, why in told["left_out_of_rows"].items()]
     lines += ["", "batch download:", *(f"  {fact}" for fact in _batch_facts(told))]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobfetch import disk
+from jobfetch import disk, locks
 from jobfetch.config.example import example
 from jobfetch.config.file import FILE_NAME, TOP, File, read
 from jobfetch.config.params import RUN, params_of
@@ -25,7 +25,7 @@ def init(environ: Mapping[str, str], providers: Mapping[str, Provider]) -> tuple
     """Write the commented example; the path, and whether it was written (a file that is there is left as it is)."""
     folder = config_home(environ)
     path = folder / FILE_NAME
-    with disk.locked(folder / f"{FILE_NAME}.lock", LOCK_PATIENCE):
+    with locks.locked(folder / f"{FILE_NAME}.lock", LOCK_PATIENCE):
         if os.path.lexists(path):
             return path, False
         with disk.replacing(path) as file:
@@ -91,7 +91,7 @@ def _changed(environ: Mapping[str, str], change: Callable[[Any, File], None]) ->
     import tomlkit  # noqa: PLC0415 - only a change needs it
 
     folder = config_home(environ)
-    with disk.locked(folder / f"{FILE_NAME}.lock", LOCK_PATIENCE):
+    with locks.locked(folder / f"{FILE_NAME}.lock", LOCK_PATIENCE):
         before = read(environ)
         document = tomlkit.parse(before.source)
         change(document, before)

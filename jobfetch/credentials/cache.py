@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from jobfetch import disk
+from jobfetch import disk, locks
 from jobfetch.errors import DiskError, FolderLocked
 
 #: A token is renewed when it has fewer seconds than this to live.
@@ -167,7 +167,7 @@ class Cache:
             with contextlib.suppress(DiskError, FolderLocked):
                 if self._folder:
                     disk.folder(self._folder, private=True)
-                    stack.enter_context(disk.locked(self._folder / f"{key.file}.lock", self._patience()))
+                    stack.enter_context(locks.locked(self._folder / f"{key.file}.lock", self._patience()))
             yield
 
 

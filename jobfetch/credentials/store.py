@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobfetch import disk
+from jobfetch import disk, locks
 from jobfetch.errors import ConfigError
 from jobfetch.places import config_folder, config_home
 from jobfetch.spec import Provider
@@ -103,7 +103,7 @@ def _change(
     folder = config_home(environ)
     _refuse_foreign_writers(folder)
     path = folder / FILE_NAME
-    with disk.locked(folder / f"{FILE_NAME}.lock", LOCK_PATIENCE):
+    with locks.locked(folder / f"{FILE_NAME}.lock", LOCK_PATIENCE):
         stored = read(environ, providers)
         accounts = stored.setdefault(provider, {})
         change(accounts)

@@ -106,7 +106,7 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
     if status.state is State.GONE:
         return _ended(job_id, status.state, _verdict_on(service, job_id, status))
     path = None if wanted.format.tabular else wanted.path(job_id)
-    files = [] if path is None else [str(path)]
+    files = [] if path is None else [path]
     digest = None
     if wanted.format is Format.RAW and not wanted.assets and status.result:
         digest = _stream(service, job_id, status, wanted)
@@ -194,10 +194,10 @@ def _stream(service: Service, job_id: str, status: Status, wanted: Wanted) -> tu
 
 
 @contextmanager
-def _opened(wanted: Wanted, path: Path | None) -> Iterator[BinaryIO]:
+def _opened(wanted: Wanted, path: str | Path | None) -> Iterator[BinaryIO]:
     """A file to fill, which appears whole: at its path, or with whoever takes it once nothing can fail any more."""
     if path is not None:
-        with (disk.placing if wanted.recorded else disk.replacing)(path) as file:
+        with (disk.placing if wanted.recorded else disk.replacing)(Path(path)) as file:
             yield file
         return
     with disk.spool() as spool:

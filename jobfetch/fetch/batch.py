@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Protocol
 
 from jobfetch import disk
@@ -415,7 +416,7 @@ def attempt(plan: Plan, item: Item) -> Kept:
 def _before(plan: Plan, item: Item) -> bytes | None:
     """What there was of the job's result, to be compared with what comes now."""
     path = plan.wanted.path(item.job_id) if plan.refresh else None
-    return essence(path) if path else None
+    return essence(Path(path)) if path else None
 
 
 def _verified(plan: Plan, item: Item, entry: Entry) -> Entry | Kept:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from jobfetch import disk
+from jobfetch import disk, locks
 from jobfetch.errors import DiskError, Exit, FolderLocked, JobfetchError, StillRunning
 from jobfetch.fetch.batch import MOST_FAILED_ROUNDS, TICK, Books, Folder, Plan
 from jobfetch.fetch.service import ends_the_run
@@ -89,7 +89,7 @@ def _begin(plan: Plan, books: Books, target: Target) -> _Open:
     """Lock a folder, clean it, and open its manifest."""
     place = disk.folder(target.place)
     with ExitStack() as stack:
-        stack.enter_context(disk.locked(place / LOCK, 0.0))
+        stack.enter_context(locks.locked(place / LOCK, 0.0))
         below = ASSETS if plan.wanted.assets else None
         disk.sweep(place, below)
         # what was given up in flight leaves nothing behind either

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +33,9 @@ class Kept:
         if outcome.digest is None:
             return cls(outcome)
         length, sha256 = outcome.digest
-        path = Path(outcome.files[0])
-        changed = None if before is None else essence(path) != before
-        return cls(outcome, 1, path.name, length, sha256, changed)
+        path = outcome.files[0]
+        changed = None if before is None else essence(Path(path)) != before
+        return cls(outcome, 1, path.rpartition(os.sep)[2], length, sha256, changed)
 
 
 def essence(path: Path) -> bytes | None:

@@ -51,7 +51,9 @@ class Place:
     job_id: str
     path: Path
     start: int = 0
+    #: None for the whole file
     length: int | None = None
+    size: int = field(default=0, compare=False)
 
 
 class _Asset(msgspec.Struct):
@@ -167,7 +169,7 @@ class Saved:
             runs = [_read(stack.enter_context(run.open(encoding="utf-8"))) for run in self._runs]
             for place, _ in groupby(heapq.merge(*runs, self._few)):
                 yield from blocks_of(place, self.make_for)
-                self.read(place.path.stat().st_size if place.length is None else place.length)
+                self.read(place.size)
 
     def _all(self, paths: Sequence[Path], but: Path | None) -> Iterator[Place]:
         for path in paths:
@@ -176,7 +178,7 @@ class Saved:
                     raise UsageError(f"{path} is not there", hint="name folders and files of saved records")
                 found = self._in_folder(path, but) if path.is_dir() else self._in_file(path)
                 for place in found:
-                    self.bytes += place.path.stat().st_size if place.length is None else place.length
+                    self.bytes += place.size
                     yield place
 
     def _in_folder(self, folder: Path, but: Path | None) -> Iterator[Place]:
@@ -187,12 +189,11 @@ class Saved:
             yield from _recorded(each)
         if not kept:
             for path in sorted(folder.glob("*.json")):
-                head = _head(path)
-                if not _BEGINS.match(head):
-                    if path != but:
-                        self.others.append(path)
-                    continue
-                yield Place(_job_id(path, head), path)
+                head, size = _head(path)
+                if _BEGINS.match(head):
+                    yield Place(_job_id(path, head), path, size=size)
+                elif path != but:
+                    self.others.append(path)
 
     def _in_file(self, path: Path) -> Iterator[Place]:
         """The record of a file, or those of its lines."""
@@ -200,11 +201,13 @@ class Saved:
             first = file.readline(_HEAD)
             by_lines = path.suffix.lower() in _BY_LINES or (first.endswith(b"}\n") and file.read(1) == b"{")
             if not by_lines:
-                yield Place(_job_id(path, first + file.read(_HEAD - len(first))), path)
+                head, size = _head(path)
+                yield Place(_job_id(path, head), path, size=size)
                 return
             for start, length in _lines(file):
                 file.seek(start)
-                yield Place(_job_id(path, file.read(min(_HEAD, length)), start, length), path, start, length)
+                job_id = _job_id(path, file.read(min(_HEAD, length)), start, length)
+                yield Place(job_id, path, start, length, length)
 
 
 def _recorded(folder: Path) -> Iterator[Place]:
@@ -219,12 +222,16 @@ def _recorded(folder: Path) -> Iterator[Place]:
             )
         for entry in manifest.entries():
             if entry.file and (folder / entry.file).is_file():
-                yield Place(entry.job_id, folder / entry.file)
+                yield Place(entry.job_id, folder / entry.file, size=entry.bytes or 0)
 
 
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_HEAD)
+def _head(path: Path) -> tuple[bytes, int]:
+    """How a file begins, and how long it is."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        return os.read(descriptor, _HEAD), os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
 
 
 def _job_id(path: Path, head: bytes, start: int = 0, length: int | None = None) -> str:
@@ -265,12 +272,12 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[int, int]]:
 def _written(places: Iterable[Place], path: Path) -> Path:
     with disk.explained(path), path.open("x", encoding="utf-8") as file:
         for place in places:
-            json.dump([place.job_id, str(place.path), place.start, place.length], file)
+            json.dump([place.job_id, str(place.path), place.start, place.length, place.size], file)
             file.write("\n")
     return path
 
 
 def _read(file: IO[str]) -> Iterator[Place]:
     for line in file:
-        job_id, path, start, length = json.loads(line)
-        yield Place(job_id, Path(path), start, length)
+        job_id, path, start, length, size = json.loads(line)
+        yield Place(job_id, Path(path), start, length, size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -99,7 +100,7 @@ class Waiting:
     sleep: Callable[[float], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What is to become of the results: without an `output`, `take` gets each of them, whole."""
 
@@ -118,11 +119,16 @@ class Wanted:
     #: takes what has no file of its own to go to
     take: Callable[[BinaryIO], None] = to_stdout
 
-    def path(self, job_id: str) -> Path | None:
-        """Where one job's file goes; None where it has none."""
+    def path(self, job_id: str) -> str | None:
+        """Where one job's file goes; None where it has none. Text, since a batch asks for every job."""
         if self.output is None or not self.folder:
-            return self.output
-        return self.output.joinpath(f"{disk.safe_name(job_id)}.json")
+            return None if self.output is None else str(self.output)
+        return f"{self._place}{disk.safe_name(job_id)}.json"
+
+    @cached_property
+    def _place(self) -> str:
+        """The folder as what a name is put behind."""
+        return str(self.output / "_")[:-1] if self.output else ""
 
     @property
     def shape(self) -> Table:

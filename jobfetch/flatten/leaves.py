@@ -17,7 +17,7 @@ def members_of(raw: bytes | msgspec.Raw, name: str) -> dict[str, msgspec.Raw]:
     """The members of an object, none of them lost; nothing for any other value. `name` is said where a key is there twice."""
     inside = members(raw)
     # where every byte is accounted for, no member hides behind another of its name
-    if inside and len(bytes(raw)) != 1 + sum(len(encode(key)) + len(bytes(token)) + 2 for key, token in inside.items()):
+    if inside and len(raw) != len(encode([*inside])) + len(inside) + sum(map(len, inside.values())):
         _refuse_twice(bytes(raw), name)
     return inside
 

@@ -59,7 +59,7 @@ class Shape:
             rows = map(self._get, found)
             tokens: list[Sequence[Token]] = [*zip(*rows, strict=True)] if len(self._names) > 1 else [[*rows]]
             columns = [*map(Column.of, tokens)]
-            if self._accounted(len(found), columns) == len(bytes(raw)) and all(map(_are_leaves, columns)):
+            if self._accounted(len(found), columns) == len(raw) and all(map(_are_leaves, columns)):
                 return Opened(len(found), {n: c for n, c in zip(self._names, columns, strict=True) if c.joined})
         self._failed += 1
         return None

@@ -6,15 +6,13 @@ the standard library alone, which leaves out most of what a small request costs.
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from http.client import HTTPMessage
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 import urllib3
@@ -26,19 +24,21 @@ from jobfetch.model import origin
 from jobfetch.transport.reaper import Watch
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A reply whose body is still to be read: header names in lower case, `length` in bytes where it is known.
-
-    `read` gives a whole body that is not packed; `raw` one of any kind, as urllib3 knows it.
-    """
+class Heard(Protocol):
+    """A reply whose body is still to be read: header names in lower case, `length` in bytes where it is known."""
 
     status: int
     headers: Mapping[str, str]
     length: int | None
-    read: Callable[[], bytes]
-    raw: Callable[[], Any]
-    close: Callable[[], None]
+
+    def read(self) -> bytes:
+        """A whole body that is not packed."""
+
+    def raw(self) -> Any:
+        """A body of any kind, as urllib3 knows it."""
+
+    def close(self) -> None:
+        """Nobody reads on."""
 
 
 #: Origins whose connections a thread keeps, the same number that the pool manager keeps.
@@ -59,14 +59,9 @@ class Adapter(HTTPAdapter):
         self._verified: set[HTTPConnectionPool] = set()
         super().__init__(max_retries=0, pool_connections=_ORIGINS, pool_maxsize=1)
 
-    @contextlib.contextmanager
-    def watched_by(self, watch: Watch) -> Iterator[None]:
-        """Have the reaper's eye on whatever is asked until the block is left."""
+    def watched_by(self, watch: Watch | None) -> None:
+        """Have the reaper's eye on whatever is asked from now on, or nobody's."""
         self._watch = watch
-        try:
-            yield
-        finally:
-            self._watch = None
 
     def hold(self, line: socket.socket) -> None:
         """A connection carries the request that is watched over this line."""
@@ -92,7 +87,7 @@ class Adapter(HTTPAdapter):
         if line.sock.gettimeout() != seconds:
             line.sock.settimeout(seconds)
         self.hold(line.line)
-        with _direct(line):
+        try:
             line.sock.sendall(_head(line, target, headers))
             answer = _Answer(line.sock, method="GET")
             try:
@@ -100,9 +95,11 @@ class Adapter(HTTPAdapter):
             except BaseException:
                 answer.close()
                 raise
+        except (http.client.HTTPException, OSError) as error:
+            raise _broken(line, error) from None
         if answer.will_close:
             line.close()
-        return _heard(line, answer)
+        return _Directly(line, answer)
 
     def opened(self, scheme: str, line: Any) -> None:
         """A connection leads to its host itself, and carries a request there."""
@@ -136,10 +133,7 @@ class Adapter(HTTPAdapter):
 
     def hear(self, request: requests.PreparedRequest, **options: Any) -> Heard:
         """The reply to any request, over a connection that is opened for it where none is."""
-        response = self.send(request, stream=True, **options)
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        raw = response.raw
-        return Heard(response.status_code, headers, raw.length_remaining, raw.read, lambda: raw, response.close)
+        return _Indirectly(self.send(request, stream=True, **options))
 
     def close(self) -> None:
         """Close every connection."""
@@ -253,55 +247,76 @@ def _head(line: Any, target: str, headers: Mapping[str, str]) -> bytes:
     return f"GET {target} HTTP/1.1\r\nHost: {host}{port}\r\n{fields}\r\n".encode("ascii")
 
 
-@contextlib.contextmanager
-def _direct(line: Any) -> Iterator[None]:
-    """The standard library's errors as those that the wire knows; the connection is closed with them."""
-    try:
-        yield
-    except TimeoutError:
-        line.close()
-        raise requests.ReadTimeout from None
-    except http.client.IncompleteRead:
-        line.close()
-        raise urllib3.exceptions.ProtocolError("cut") from None
-    except (http.client.HTTPException, OSError) as error:
-        line.close()
-        raise requests.ConnectionError(error) from None
+def _broken(line: Any, error: Exception) -> Exception:
+    """The standard library's error as one that the wire knows; the connection is closed with it."""
+    line.close()
+    if isinstance(error, TimeoutError):
+        return requests.ReadTimeout()
+    if isinstance(error, http.client.IncompleteRead):
+        return urllib3.exceptions.ProtocolError("cut")
+    return requests.ConnectionError(error)
 
 
-def _heard(line: Any, answer: http.client.HTTPResponse) -> Heard:
-    headers = {name.lower(): _FOLD.sub(" ", value) for name, value in answer.headers.raw_items()}
-    unpacking: list[urllib3.HTTPResponse] = []
+class _Indirectly:
+    """A reply that came through requests."""
 
-    def read() -> bytes:
-        with _direct(line):
-            return answer.read()
+    def __init__(self, response: requests.Response) -> None:
+        self._response = response
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+        self.length: int | None = response.raw.length_remaining
 
-    def raw() -> urllib3.HTTPResponse:
-        unpacking.append(
-            urllib3.HTTPResponse(
-                body=answer,
-                headers=headers,
-                status=answer.status,
-                preload_content=False,
-                decode_content=False,
-                original_response=answer,
-                request_method="GET",
-                # it closes the connection where the body does not come to its end, and gives it back otherwise
-                connection=line,
-                pool=_KEPT,
-            )
+    def read(self) -> bytes:
+        body: bytes = self._response.raw.read()
+        return body
+
+    def raw(self) -> Any:
+        return self._response.raw
+
+    def close(self) -> None:
+        self._response.close()
+
+
+class _Directly:
+    """A reply that came over an open line."""
+
+    def __init__(self, line: Any, answer: http.client.HTTPResponse) -> None:
+        self._line = line
+        self._answer = answer
+        self._unpacking: urllib3.HTTPResponse | None = None
+        self.status = answer.status
+        self.headers: Mapping[str, str] = {
+            name.lower(): _FOLD.sub(" ", value) for name, value in answer.headers.raw_items()
+        }
+        self.length: int | None = answer.length
+
+    def read(self) -> bytes:
+        try:
+            return self._answer.read()
+        except (http.client.HTTPException, OSError) as error:
+            raise _broken(self._line, error) from None
+
+    def raw(self) -> Any:
+        self._unpacking = urllib3.HTTPResponse(
+            body=self._answer,
+            headers=self.headers,
+            status=self.status,
+            preload_content=False,
+            decode_content=False,
+            original_response=self._answer,
+            request_method="GET",
+            # it closes the connection where the body does not come to its end, and gives it back otherwise
+            connection=self._line,
+            pool=_KEPT,
         )
-        return unpacking[-1]
+        return self._unpacking
 
-    def close() -> None:
-        if not answer.isclosed():  # what is left of the body would be taken for the next reply
-            line.close()
-            answer.close()
-        for each in unpacking:
-            each.release_conn()
-
-    return Heard(answer.status, headers, answer.length, read, raw, close)
+    def close(self) -> None:
+        if not self._answer.isclosed():  # what is left of the body would be taken for the next reply
+            self._line.close()
+            self._answer.close()
+        if self._unpacking:
+            self._unpacking.release_conn()
 
 
 class _Kept:

@@ -5,7 +5,6 @@ It does not retry, does not follow redirects, and knows nothing of credentials: 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import ssl
@@ -81,7 +80,8 @@ class Wire:
         """
         ends = time.monotonic() + self._time_for(request)
         adapter = self._adapter()
-        with self._reaper.watching(ends) as watch, adapter.watched_by(watch):
+        with self._reaper.watching(ends) as watch:
+            adapter.watched_by(watch)
             try:
                 reply = self._exchange(adapter, request, url, headers, download)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -91,6 +91,8 @@ class Wire:
                 # a line that was closed on time looks like the end of a body that named no length
                 if not watch.fired:
                     return reply
+            finally:
+                adapter.watched_by(None)
             raise self._too_late(url)
 
     def address(self, url: str) -> str:
@@ -132,8 +134,10 @@ class Wire:
                 verify=self._verify,
                 proxies=self._proxies_for(url),
             )
-        with contextlib.closing(heard):
+        try:
             return self._read(heard, url, download)
+        finally:
+            heard.close()
 
     def _read(self, heard: Heard, url: str, download: Download | None) -> Reply:
         reply = Reply(heard.status, heard.headers, b"", url)

@@ -117,9 +117,9 @@ class Program:
         with self.start(*arguments, prefix=("setsid", "-c", "-w"), **streams, **more) as process:
             os.close(theirs)
             for question, answer in answers:
-                shown += _until(ours, question.encode())
+                shown += until_shown(ours, question.encode())
                 os.write(ours, answer.encode() + b"\n")
-            shown += _until(ours, None)
+            shown += until_shown(ours, None)
             code = process.wait(timeout=HANGS)
         os.close(ours)
         return code, shown.decode()
@@ -130,7 +130,7 @@ class Program:
         (self.home / "config" / "config.toml").write_text(text, encoding="utf-8")
 
 
-def _until(terminal: int, wanted: bytes | None) -> bytes:
+def until_shown(terminal: int, wanted: bytes | None) -> bytes:
     """What a terminal shows until something is there, or until its program has ended."""
     shown = b""
     ends = time.monotonic() + HANGS

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobfetch import disk
+from jobfetch import locks
 from jobfetch.sandbox import BATCHES, Sandbox
 
 from .program import HANGS, VERDICT, Here, Program, tree, until
@@ -171,7 +171,7 @@ def at_work(*folders: Path) -> Iterator[None]:
     with ExitStack() as stack:
         for folder in folders:
             folder.mkdir(exist_ok=True)
-            stack.enter_context(disk.locked(folder / ".jobfetch.lock", 0.0))
+            stack.enter_context(locks.locked(folder / ".jobfetch.lock", 0.0))
         yield
 
 

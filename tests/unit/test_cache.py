@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobfetch import disk
+from jobfetch import disk, locks
 from jobfetch.credentials.cache import LEEWAY, Cache, Key, usable
 
 KEY = Key(provider="acme", profile=None, parts=("me", "https://api.example.com"), secret="s3cret")
@@ -163,7 +163,7 @@ def test_whoever_waited_takes_what_the_other_one_got(cache: Cache, tmp_path: Pat
 def test_one_who_hangs_does_not_hold_up_the_others_for_ever(cache: Cache, tmp_path: Path, clock: Clock) -> None:
     folder = disk.folder(tmp_path / "state" / "tokens")
     impatient = Cache(tmp_path / "state", wall=clock, patience=lambda: 0.0)
-    with disk.locked(folder / f"{KEY.file}.lock", 0.0):
+    with locks.locked(folder / f"{KEY.file}.lock", 0.0):
         assert impatient.get(KEY, giving("T1"))[0] == "T1"
 
 

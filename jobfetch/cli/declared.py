@@ -1,6 +1,6 @@
-"""What can be typed: Typer declarations, nothing else. Each provider's commands are made from its settings.
+"""Every command with its options; each provider's are made from its settings. Imported once a command is named.
 
-Public Typer only; `commands` is imported where a command runs, so that help and completion stay quick.
+Public Typer only; `commands` is imported where a command runs, so that help stays quick.
 """
 
 from __future__ import annotations
@@ -12,33 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
-from jobfetch import __version__
-from jobfetch.errors import Exit, JobfetchError, UsageError
+from jobfetch.cli.root import PLAIN, TOP, Json, Quiet, Verbose, bare
 from jobfetch.model import Format
 from jobfetch.providers import PROVIDERS
 from jobfetch.spec import Provider
 
-PLAIN: dict[str, Any] = {
-    "rich_markup_mode": None,
-    "pretty_exceptions_enable": False,
-    "add_completion": False,
-    "no_args_is_help": True,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
-}
-
-app = typer.Typer(**PLAIN, help="Wait for slow jobs at online services and fetch their results, whole or not at all.")
-
-
-def _version(asked: bool) -> None:  # noqa: FBT001 - Typer's own signature
-    if asked:
-        typer.echo(f"jobfetch {__version__}")
-        raise typer.Exit
-
-
-Version = Annotated[bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one verdict object instead of prose.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No narration; errors are told all the same.")]
-Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Tell of retries; twice: of every look.")]
+app = bare()
 
 _COMMON = {"json": (Json, False), "quiet": (Quiet, False), "verbose": (Verbose, 0)}
 
@@ -123,18 +102,6 @@ _TABLE: dict[str, tuple[Any, Any]] = {
         False,
     ),
 }
-
-
-@app.callback()
-def root(
-    context: typer.Context,
-    version: Version = False,  # noqa: ARG001, FBT002 - its callback answers it; how Typer spells a flag
-    json: Json = False,  # noqa: FBT002 - how Typer spells a flag
-    quiet: Quiet = False,  # noqa: FBT002 - likewise
-    verbose: Verbose = 0,
-) -> None:
-    """Options that may stand before the command's name as well."""
-    context.obj = {"json": json, "quiet": quiet, "verbose": verbose}
 
 
 def _common(context: typer.Context, values: dict[str, Any]) -> Any:
@@ -238,19 +205,19 @@ def _add_status(group: typer.Typer, provider: Provider) -> None:
     _declare(group, provider.name, work, {**_ids(provider), **settings, **_NETWORK}, purpose)
 
 
-def _group(name: str, text: str) -> typer.Typer:
-    group = typer.Typer(**PLAIN, help=text)
+def _group(name: str) -> typer.Typer:
+    group = typer.Typer(**PLAIN, help=TOP[name])
     app.add_typer(group, name=name)
     return group
 
 
-_get = _group("get", "Fetch the results of jobs by their ids; with --wait, wait for them first.")
-_status = _group("status", "Ask for the state of jobs by their ids; nothing is fetched.")
+_get = _group("get")
+_status = _group("status")
 for _provider in PROVIDERS.values():
     _add_get(_get, _provider)
     _add_status(_status, _provider)
 
-auth = _group("auth", "Give a secret once, see where each comes from, take it back.")
+auth = _group("auth")
 _login = typer.Typer(**PLAIN, help="Give a secret: typed without an echo, or piped in; it is tried before it is kept.")
 auth.add_typer(_login, name="login")
 
@@ -280,10 +247,10 @@ def _add_login(provider: Provider) -> None:
 for _provider in PROVIDERS.values():
     _add_login(_provider)
 
-config = _group("config", "Settings: what is set, where it comes from, and changing it.")
+config = _group("config")
 
 
-batch = _group("batch", "Download many jobs into a folder, and look after it.")
+batch = _group("batch")
 _download = typer.Typer(**PLAIN, help="Fetch every job that is not there yet: those that the service lists, or --jobs.")
 batch.add_typer(_download, name="download")
 
@@ -406,8 +373,9 @@ _add_again(
     {"repair": (Annotated[bool, typer.Option("--repair", help="Fetch again what differs.")], False)},
 )
 
-providers = _group("providers", "What the providers are, and what they take.")
-sandbox = _group("sandbox", "A server on this machine that plays the services, to rehearse with.")
+providers = _group("providers")
+sandbox = _group("sandbox")
+completions = _group("completions")
 
 
 _PACE = {
@@ -488,7 +456,7 @@ _add(
     "doctor",
     "doctor.doctor",
     {**_ANY, **_ASKING},
-    "Look at files, settings, secrets and the way to each service; every finding names what mends it.",
+    TOP["doctor"],
 )
 _add(
     app,
@@ -519,7 +487,7 @@ _add(
         "rows": _GET["rows"],
         **_TABLE,
     },
-    "Make one table of saved records, asking nobody. Example: jobfetch export results/ -o results.parquet",
+    TOP["export"],
 )
 _add(batch, "status", "audit.status", _DIR, "Tell what a folder holds: states, bytes, failures by cause.")
 _add(providers, "list", "providers.list_all", {}, "List the providers.")
@@ -565,59 +533,16 @@ _add(
             "jobfetch-demo",
         )
     },
-    "Show the real commands at work against an embedded sandbox, in under a minute.",
+    TOP["demo"],
 )
 
-
-def main(arguments: list[str]) -> int:
-    """Run a command line; the exit code."""
-    try:
-        arguments = _with_default_provider(arguments)
-        code = app(arguments, prog_name="jobfetch", standalone_mode=False)
-    except typer.Abort:
-        return int(Exit.INTERRUPTED)
-    except JobfetchError as error:
-        return _refused(arguments, error)
-    except Exception as error:
-        # Typer's usage errors know how to say themselves, and are all that may come out here
-        if not hasattr(error, "format_message"):
-            raise
-        return _usage(arguments, error)
-    return code if isinstance(code, int) else int(Exit.DONE)
-
-
-def _with_default_provider(arguments: list[str]) -> list[str]:
-    """The line with `default_provider` of config.toml in it, where `batch download` names no provider."""
-    start = next((number for number, word in enumerate(arguments) if not word.startswith("-")), 0)
-    words = arguments[start : start + 3]
-    bare = words[:2] == ["batch", "download"] and (len(words) < 3 or words[2].startswith("-"))  # noqa: PLR2004 - the provider's place
-    if not bare or {"-h", "--help"} & {*words[2:]}:
-        return arguments
-    from jobfetch.commands.account import default_provider
-
-    return [*arguments[: start + 2], default_provider(), *arguments[start + 2 :]]
-
-
-def _usage(arguments: list[str], error: Any) -> int:
-    message = error.format_message()
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context else "jobfetch"
-    # where only the command is missing, Typer's whole answer is the help of the group
-    wants_command = message.startswith("Usage:")
-
-    refusal = UsageError("which command?" if wants_command else message, hint=f"{path} --help")
-    return _refused(arguments, refusal, message if wants_command else "")
-
-
-def _refused(arguments: list[str], error: JobfetchError, text: str = "") -> int:
-    """Say that a line cannot be run, and why."""
-    from jobfetch.commands.report import Common, run
-
-    as_json = "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
-
-    def refuse(ui: Any, _: Any) -> None:
-        if text and not as_json:
-            ui.block(text)
-        raise error
-
-    return run(Common(json=as_json), refuse)
+_SHELL = {
+    "shell": (
+        Annotated[
+            str | None, typer.Argument(metavar="[bash|zsh|fish]", help="Unless named, the one that SHELL names.")
+        ],
+        None,
+    )
+}
+_add(completions, "show", "completions.show", _SHELL, "Print the completion file of a shell.")
+_add(completions, "install", "completions.install", _SHELL, "Put that file where the shell looks for it.")

@@ -1,0 +1,77 @@
+"""What can be typed: Typer declarations, nothing else. What a line does not name is not imported.
+
+`root` tells the commands by name, which is all that the first help and a slip of the pen need; `declared` has the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from jobfetch.cli import root
+from jobfetch.errors import Exit, JobfetchError, UsageError
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command line; the exit code."""
+    try:
+        arguments = _with_default_provider(arguments)
+        code = _app_of(arguments)(arguments, prog_name="jobfetch", standalone_mode=False)
+    except typer.Abort:
+        return int(Exit.INTERRUPTED)
+    except JobfetchError as error:
+        return _refused(arguments, error)
+    except Exception as error:
+        # Typer's usage errors know how to say themselves, and are all that may come out here
+        if not hasattr(error, "format_message"):
+            raise
+        return _usage(arguments, error)
+    return code if isinstance(code, int) else int(Exit.DONE)
+
+
+def _app_of(arguments: list[str]) -> typer.Typer:
+    """The program as far as a line needs it: without a command's name, its outline."""
+    # no option in front of a command takes a value
+    if next((word for word in arguments if not word.startswith("-")), None) not in root.TOP:
+        return root.outline()
+    from jobfetch.cli import declared
+
+    return declared.app
+
+
+def _with_default_provider(arguments: list[str]) -> list[str]:
+    """The line with `default_provider` of config.toml in it, where `batch download` names no provider."""
+    start = next((number for number, word in enumerate(arguments) if not word.startswith("-")), 0)
+    words = arguments[start : start + 3]
+    bare = words[:2] == ["batch", "download"] and (len(words) < 3 or words[2].startswith("-"))  # noqa: PLR2004 - the provider's place
+    if not bare or {"-h", "--help"} & {*words[2:]}:
+        return arguments
+    from jobfetch.commands.account import default_provider
+
+    return [*arguments[: start + 2], default_provider(), *arguments[start + 2 :]]
+
+
+def _usage(arguments: list[str], error: Any) -> int:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "jobfetch"
+    # where only the command is missing, Typer's whole answer is the help of the group
+    wants_command = message.startswith("Usage:")
+
+    refusal = UsageError("which command?" if wants_command else message, hint=f"{path} --help")
+    return _refused(arguments, refusal, message if wants_command else "")
+
+
+def _refused(arguments: list[str], error: JobfetchError, text: str = "") -> int:
+    """Say that a line cannot be run, and why."""
+    from jobfetch.commands.report import Common, run
+
+    as_json = "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
+
+    def refuse(ui: Any, _: Any) -> None:
+        if text and not as_json:
+            ui.block(text)
+        raise error
+
+    return run(Common(json=as_json), refuse)

@@ -1,0 +1,74 @@
+"""The top of the command line: what every command is called and for, and the options that may stand before its name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from jobfetch import __version__
+
+PLAIN: dict[str, Any] = {
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "add_completion": False,
+    "no_args_is_help": True,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+_DOCTOR = "Look at files, settings, secrets and the way to each service; every finding names what mends it."
+
+#: Every command of the top, in the order of the help: name -> what it is for.
+TOP: dict[str, str] = {
+    "get": "Fetch the results of jobs by their ids; with --wait, wait for them first.",
+    "status": "Ask for the state of jobs by their ids; nothing is fetched.",
+    "batch": "Download many jobs into a folder, and look after it.",
+    "export": "Make one table of saved records, asking nobody. Example: jobfetch export results/ -o results.parquet",
+    "auth": "Give a secret once, see where each comes from, take it back.",
+    "config": "Settings: what is set, where it comes from, and changing it.",
+    "doctor": _DOCTOR,
+    "providers": "What the providers are, and what they take.",
+    "sandbox": "A server on this machine that plays the services, to rehearse with.",
+    "demo": "Show the real commands at work against an embedded sandbox, in under a minute.",
+    "completions": "Let the shell complete commands, options, providers, profiles and job ids.",
+}
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 - Typer's own signature
+    if asked:
+        typer.echo(f"jobfetch {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one verdict object instead of prose.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No narration; errors are told all the same.")]
+Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Tell of retries; twice: of every look.")]
+
+
+def bare() -> typer.Typer:
+    """The program without any command."""
+    app = typer.Typer(
+        **PLAIN, help="Wait for slow jobs at online services and fetch their results, whole or not at all."
+    )
+    app.callback()(root)
+    return app
+
+
+def outline() -> typer.Typer:
+    """The program as its own help shows it: every command by its name, none with anything in it."""
+    app = bare()
+    for name, purpose in TOP.items():
+        app.add_typer(typer.Typer(**PLAIN, help=purpose), name=name)
+    return app
+
+
+def root(
+    context: typer.Context,
+    version: Version = False,  # noqa: ARG001, FBT002 - its callback answers it; how Typer spells a flag
+    json: Json = False,  # noqa: FBT002 - how Typer spells a flag
+    quiet: Quiet = False,  # noqa: FBT002 - likewise
+    verbose: Verbose = 0,
+) -> None:
+    """Options that may stand before the command's name as well."""
+    context.obj = {"json": json, "quiet": quiet, "verbose": verbose}
