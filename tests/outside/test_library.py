@@ -1,5 +1,6 @@
 """jobfetch as a library, against the sandbox: typed results, the errors of the command line, and not a sound."""
 
+import _thread
 import ast
 import inspect
 import json
@@ -17,7 +18,7 @@ from jobfetch import config
 from jobfetch.providers import PROVIDERS
 from jobfetch.sandbox import BEHAVIOURS, SECRETS, Sandbox
 
-from .program import Program, tree
+from .program import Program, tree, until
 from .raw import RawServer, reply, saying
 
 pytestmark = pytest.mark.here
@@ -236,6 +237,23 @@ def test_raw_bytes_are_no_record(out: Path) -> None:
     assert json.loads(result.body)["status"] == "Completed"
     with pytest.raises(library.BadReply, match="is no record"):
         result.record.model_dump()
+
+
+def test_a_keyboard_interrupt_stays_one_and_the_same_batch_goes_on(box: Sandbox, out: Path) -> None:
+    def interrupt() -> None:
+        until(lambda: len([*out.glob("batch-250/job-*.json")]) > 20)
+        _thread.interrupt_main()
+
+    thread = threading.Thread(target=interrupt)
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - it comes somewhere in the second line
+        thread.start()
+        library.batch("playment", out, batch="batch-250", workers=2)
+    thread.join()
+    there = {name for name in tree(out) if name.endswith(".json")}
+    assert 20 < len(there) < 250
+    came = library.batch("playment", out, batch="batch-250")
+    assert (came.ok, dict(came.counts)) == (True, {"succeeded": 250})
+    assert {name.partition(".")[2] for name in tree(out / "batch-250")} == {"json", "jsonl"}
 
 
 # --- a good guest ---
