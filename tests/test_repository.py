@@ -116,5 +116,6 @@ def test_nothing_is_imported_before_it_is_needed(tmp_path: Path, line: str) -> N
 
 
 def test_the_first_help_names_the_commands_that_there_are() -> None:
-    named = [each.name for each in (*declared.app.registered_groups, *declared.app.registered_commands)]
-    assert sorted(map(str, named)) == sorted(root.TOP)
+    groups = [each.name for each in declared.app.registered_groups]
+    commands = [each.name for each in declared.app.registered_commands]
+    assert {*groups, *commands} == {*root.TOP}
