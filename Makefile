@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 KILLS ?= 30
 
-.PHONY: demo test lint types floors unit cover kills bench generated session clean here
+.PHONY: demo test lint types floors unit here cover kills shells bench generated session clean
 
 demo: $(VENV)/.installed
 	$(BIN)/jobfetch demo
@@ -56,6 +56,10 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/large.py
 	$(BIN)/python benchmarks/many.py
 	$(BIN)/python benchmarks/tables.py
+
+# completions in every shell there is a file for: one that is not installed fails
+shells: $(VENV)/.dev
+	JOBFETCH_SHELLS=all $(BIN)/pytest tests/outside/test_completions.py
 
 # the files that are made from code: tests compare them
 generated: $(VENV)/.dev

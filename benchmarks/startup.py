@@ -33,7 +33,8 @@ OTHERS = {"gallery-dl": "gallery-dl", "hf": "hf", "httpie": "http", "aws": "aws"
 def lines(peers: str | None) -> tuple[dict[str, list[str]], list[str]]:
     """Every line that is run, by the name under which it is told of; and who is not there."""
     ours, words = str(JOBFETCH), [str(JOBFETCH), "completions", "words"]
-    shape = [sys.executable, str(HERE / "shape.py")]
+    # imported, so that it is compiled once only, as an installed program is
+    shape = [sys.executable, "-c", f"import sys; sys.path[0] = {str(HERE)!r}; import shape; shape.app()"]
     found = {
         BARE: [sys.executable, "-c", "pass"],
         "jobfetch --version": [ours, "--version"],
@@ -88,9 +89,8 @@ def main() -> None:
     for name, wall in walls.items():
         against, limit = LIMITS.get(name, (BARE, 0.0))
         promised = f"{wall / walls[against]:.2f} of {limit}" if limit else ""
-        peak = max(run.peak for run in runs[name])
-        rows.append([name, f"{wall * 1000:.0f}", f"{wall / walls[BARE]:.2f}", promised, f"{peak:.0f}"])
-    print(drawn(["", "ms", f"x {BARE}", "of the limit", "peak MB"], rows))
+        rows.append([name, f"{wall * 1000:.0f}", f"{wall / walls[BARE]:.2f}", promised])
+    print(drawn(["", "ms", f"x {BARE}", "of the limit"], rows))
     if missing:
         print("not there:", ", ".join(missing))
 

@@ -19,9 +19,9 @@ def generated() -> dict[Path, str]:
     """Every file that is made from code, by its path from the top."""
     places = tree()
     return {
-        Path("jobfetch/completions/jobfetch.bash"): bash(places),
-        Path("jobfetch/completions/_jobfetch"): zsh(places),
-        Path("jobfetch/completions/jobfetch.fish"): fish(places),
+        Path("completions/jobfetch.bash"): bash(places),
+        Path("completions/_jobfetch"): zsh(places),
+        Path("completions/jobfetch.fish"): fish(places),
         Path("config.example.toml"): config.example(PROVIDERS),
         Path("jobfetch/schemas/result-1.json"): records.json_schema().decode(),
     }

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Literal
 
-import jmespath
-import jmespath.exceptions
 import msgspec
 import pydantic
 
@@ -117,6 +115,9 @@ def json_schema() -> bytes:
 
 def query(expression: str) -> Callable[[bytes], bytes]:
     """A JMESPath expression, compiled: record in, one line of JSON out. `UsageError` where it is none."""
+    import jmespath  # noqa: PLC0415 - only a query needs it
+    import jmespath.exceptions  # noqa: PLC0415 - likewise
+
     try:
         compiled = jmespath.compile(expression)
     except jmespath.exceptions.JMESPathError as error:

@@ -2,6 +2,7 @@
 
 import html
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from unittest import mock
 
 import pytest
 
+from jobfetch.cli import declared, root
 from jobfetch.errors import MEANINGS, Exit
 from jobfetch.providers import PROVIDERS
 
@@ -61,16 +63,69 @@ def test_every_module_says_what_it_is_for_in_its_first_line() -> None:
     assert silent == []
 
 
-@pytest.mark.parametrize("line", [["--version"], ["--help"], ["get", "cognite", "--help"], ["get", "nobody", "1"]])
-def test_nothing_heavy_is_imported_to_parse_or_to_help(line: list[str]) -> None:
-    code = "import sys; sys.argv[1:] = {!r}\nfrom jobfetch.__main__ import main\ntry: main()\nexcept SystemExit: pass\n"
-    told = "print(sorted({'requests', 'urllib3', 'rich', 'jmespath', 'jobfetch.sandbox'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code.format(line) + told], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+# --- what is imported before it is needed: nothing that takes long ---
+
+#: Runs a line to its end, or to its first look at the network, and prints every module that was imported by then.
+_IMPORTED = """
+import socket, sys
+def asked(*_, **__): raise SystemExit(77)
+socket.getaddrinfo = asked
+from jobfetch.__main__ import main
+try: main()
+except SystemExit as ended: code = ended.code or 0
+else: code = 0
+print(code, *sys.modules, file=sys.stderr)
+"""
+
+#: What nothing needs that has not been asked for it, whatever is run.
+NEVER = {"jmespath", "keyring", "pyarrow", "zstandard", "tomlkit", "tomli_w", "rich", "asyncio", "coverage"}
+#: What only a command needs that asks a service; what only a command with a provider's options needs; what Typer needs.
+NETWORK = NEVER | {"requests", "urllib3", "ssl", "http.client", "jobfetch.transport.wire"}
+OUTLINE = NETWORK | {"pydantic", "msgspec", "email", "tomllib", "platformdirs", "jobfetch.model", "jobfetch.commands"}
+LAUNCHER = OUTLINE | {"typer", "dataclasses", "inspect", "pathlib", "json", "typing", "subprocess", "jobfetch.errors"}
+PARSING = NETWORK | {"tomllib", "platformdirs", "jobfetch.commands", "jobfetch.config", "jobfetch.sandbox"}
+
+#: A line, the exit code that it ends with (77 at its first look at the network), and what must not be imported by then.
+LINES = {
+    "--version": (0, LAUNCHER),
+    "completions words profiles get cognite --profile ": (0, LAUNCHER),
+    "completions words jobs get cognite ": (0, LAUNCHER),
+    "--help": (0, OUTLINE),
+    "get --help": (0, PARSING),
+    "get cognite --help": (0, PARSING),
+    "batch download cognite --help": (0, PARSING),
+    "gett": (2, NETWORK),
+    "get nobody 1": (2, NETWORK),
+    "completions show bash": (0, NETWORK),
+    "providers list": (0, NETWORK),
+    "config path": (0, NETWORK),
+    "config show": (0, NETWORK),
+    "auth status": (0, NETWORK),
+    "batch status nowhere": (2, NETWORK),
+    "export nowhere": (2, NETWORK),
+    "get exabase 1": (77, NEVER | {"jobfetch.sandbox", "jobfetch.demo"}),
+    "status exabase 1": (77, NEVER | {"jobfetch.sandbox", "jobfetch.demo"}),
+    "batch download exabase -o out": (77, NEVER | {"jobfetch.sandbox", "jobfetch.demo"}),
+}
 
 
-def test_the_version_is_answered_without_typer() -> None:
-    code = "import sys; sys.argv[1:] = ['--version']\nfrom jobfetch.__main__ import main\nmain()\n"
-    told = "print([name for name in ('typer', 'msgspec', 'pydantic') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code + told], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+@pytest.mark.parametrize("line", LINES)
+def test_nothing_is_imported_before_it_is_needed(tmp_path: Path, line: str) -> None:
+    code, heavy = LINES[line]
+    homes = {name: str(tmp_path) for name in ("HOME", "JOBFETCH_CONFIG_DIR", "JOBFETCH_STATE_DIR")}
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORTED, *line.split(" ")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "JOBFETCH_EXABASE_API_KEY": "key", **homes},
+    )
+    ended, *imported = done.stderr.splitlines()[-1].split()
+    assert (int(ended), heavy & {*imported}) == (code, set())
+
+
+def test_the_first_help_names_the_commands_that_there_are() -> None:
+    groups = [each.name for each in declared.app.registered_groups]
+    commands = [each.name for each in declared.app.registered_commands]
+    assert {*groups, *commands} == {*root.TOP}

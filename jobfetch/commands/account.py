@@ -21,7 +21,7 @@ from jobfetch.patience import within
 from jobfetch.places import Value, state_folder
 from jobfetch.providers import PROVIDERS
 from jobfetch.spec import Address, ClientCredentials, Login, Provider, Schedule, job_headers, setting_hint
-from jobfetch.transport import PARSE_LIMIT, Gate, Transport, Wire
+from jobfetch.transport import Gate, Transport
 from jobfetch.ui import Ui
 
 WAIT_TIMEOUT = 3600.0
@@ -193,6 +193,8 @@ def opened(
     gate: Gate | None = None,
 ) -> Iterator[Line]:
     """A line to the service, closed when the block is left; nothing has been sent on it."""
+    from jobfetch.transport.wire import PARSE_LIMIT, Wire  # noqa: PLC0415 - it knows requests, which takes long
+
     spec = account.provider
     params = account.texts
     asked = asked or asked_of(account, network, ui, deadline)

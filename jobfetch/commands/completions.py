@@ -53,7 +53,9 @@ def _shell(named: str | None, environ: Mapping[str, str]) -> str:
 
 
 def _script(shell: str) -> bytes:
-    return (Path(completions.__file__).parent / FILES[shell]).read_bytes()
+    packed = Path(completions.__file__).parent / FILES[shell]
+    # in a checkout they lie where they are made
+    return (packed if packed.is_file() else packed.parents[2] / "completions" / FILES[shell]).read_bytes()
 
 
 def place_of(shell: str, environ: Mapping[str, str]) -> Path:

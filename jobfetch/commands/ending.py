@@ -14,7 +14,6 @@ from jobfetch import __version__, disk
 from jobfetch.commands.report import Report
 from jobfetch.errors import Exit, JobfetchError, UsageError
 from jobfetch.model import Deadline, Json, Purpose, Request, Verdict, encode, rfc3339
-from jobfetch.transport import Wire
 from jobfetch.ui import Ui
 
 #: Seconds that a ping may take: it must not hold up what it tells of.
@@ -99,6 +98,8 @@ def _check(url: str) -> None:
 
 def _ping(ui: Ui, url: str, suffix: str) -> None:
     """Ask for the address once, bare; that it cannot be reached changes nothing but a line."""
+    from jobfetch.transport.wire import Wire  # noqa: PLC0415 - it knows requests, which takes long
+
     parts = urlsplit(url)
     target = parts._replace(path=parts.path.rstrip("/") + suffix).geturl() if suffix else url
     deadline = Deadline(time.monotonic() + PING_TIMEOUT, time.monotonic)

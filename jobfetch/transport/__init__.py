@@ -1,6 +1,8 @@
-"""HTTP, politely and safely: `Transport` sends requests of the model; nothing above here knows how."""
+"""HTTP, politely and safely: `Transport` sends requests of the model; nothing above here knows how.
+
+The wire knows requests, which takes long to import, and is imported once it is used: many commands ask no service.
+"""
 
 from jobfetch.transport.client import Gate, Transport
-from jobfetch.transport.wire import PARSE_LIMIT, Wire, netrc_of, proxy_for
 
-__all__ = ["PARSE_LIMIT", "Gate", "Transport", "Wire", "netrc_of", "proxy_for"]
+__all__ = ["Gate", "Transport"]

@@ -9,14 +9,16 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urljoin, urlsplit
 
 from jobfetch.errors import BadReply, JobfetchError, StillRunning
 from jobfetch.model import Deadline, Purpose, Reply, Request, Sink, origin, retry_after, rfc3339, safe_url
 from jobfetch.spec import PLAIN_ERRORS, ErrorRules, Kind
 from jobfetch.transport.download import Download
-from jobfetch.transport.wire import Wire
+
+if TYPE_CHECKING:
+    from jobfetch.transport.wire import Wire
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_HOPS = 10

@@ -12,7 +12,9 @@ from typing import Any
 from .program import HANGS, JOBFETCH, until_shown
 
 #: The shells that are tried: bash can be expected on every machine, the others where they are; `make shells` demands all.
-SHELLS = [name for name in ("bash", "zsh", "fish") if name == "bash" or shutil.which(name) or "SHELLS" in os.environ]
+SHELLS = [
+    name for name in ("bash", "zsh", "fish") if name == "bash" or shutil.which(name) or "JOBFETCH_SHELLS" in os.environ
+]
 
 _READY = "ready> "
 

@@ -13,8 +13,9 @@ import pytest
 
 from jobfetch.model import Deadline, Purpose, Request
 from jobfetch.spec import PLAIN_ERRORS
-from jobfetch.transport import Transport, Wire
+from jobfetch.transport import Transport
 from jobfetch.transport.reaper import Reaper
+from jobfetch.transport.wire import Wire
 
 from .program import until
 from .raw import Peer, RawServer, reply

@@ -10,8 +10,8 @@ import pytest
 
 from jobfetch.errors import BadReply, CutReply, JobfetchError, StillRunning, Unavailable
 from jobfetch.model import Deadline, Purpose, Reply, Request
-from jobfetch.transport import Wire
 from jobfetch.transport.download import Download
+from jobfetch.transport.wire import Wire
 
 from .raw import Peer, RawServer, reply
 

@@ -21,8 +21,8 @@ from jobfetch.errors import BadReply, ConfigError, CutReply, Exit, JobfetchError
 from jobfetch.model import Deadline, Purpose, Reply, Request, origin
 from jobfetch.providers import cognite, playment
 from jobfetch.spec import ErrorRules
-from jobfetch.transport import Transport, Wire
-from jobfetch.transport.wire import trusted
+from jobfetch.transport import Transport
+from jobfetch.transport.wire import Wire, trusted
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOME = "https://api.example.com"
