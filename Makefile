@@ -49,10 +49,11 @@ here cover: $(VENV)/.dev
 kills: $(VENV)/.dev
 	JOBFETCH_KILLS=$(KILLS) $(BIN)/pytest tests/outside/test_batch_kill.py -s
 
-# many small jobs and one large file, against what people run instead; prints ratios of one run
+# many small jobs and one large file, against what people run instead, and what very many jobs cost; prints ratios
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/batch.py
 	$(BIN)/python benchmarks/large.py
+	$(BIN)/python benchmarks/many.py
 	$(BIN)/python benchmarks/tables.py
 
 # the files that are made from code: tests compare them

@@ -27,7 +27,7 @@ class Run:
 
 
 @contextlib.contextmanager
-def serving(**options: float) -> Iterator[str]:
+def serving(**options: float | str) -> Iterator[str]:
     """The address of a server with these options."""
     line = [sys.executable, str(HERE / "server.py")]
     line += [word for name, value in options.items() for word in (f"--{name}", str(value))]
@@ -39,8 +39,8 @@ def serving(**options: float) -> Iterator[str]:
             server.terminate()
 
 
-def timed(line: list[str], environment: Mapping[str, str] | None = None) -> Run:
-    """Run a command to its end; it must end well."""
+def timed(line: list[str], environment: Mapping[str, str] | None = None, *, ends: int = 0) -> Run:
+    """Run a command to its end, which must have this exit code."""
     started = time.monotonic()
     # no `with`: waiting for it is what tells its memory
     process = subprocess.Popen(  # noqa: S603, RUF100
@@ -51,7 +51,7 @@ def timed(line: list[str], environment: Mapping[str, str] | None = None) -> Run:
     _, ended, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - started
     process.returncode = os.waitstatus_to_exitcode(ended)
-    if process.returncode:
+    if process.returncode != ends:
         sys.exit(f"{line[0]} ended with {process.returncode}: {said.decode(errors='replace')[-2000:]}")
     return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
@@ -60,12 +60,17 @@ def table(runs: Mapping[str, list[Run]], *, against: str, limit: float | None = 
     """Medians of every contender, and the ratio of its time to that of one of them and to the limit."""
     base = median(run.wall for run in runs[against])
     head = ["", "seconds", f"x {against}", *(["x limit"] if limit else []), "CPU s", "peak MB", "runs"]
-    rows = []
+    rows: list[list[str]] = []
     for name, each in runs.items():
         wall = median(run.wall for run in each)
         cpu, peak = median(run.cpu for run in each), max(run.peak for run in each)
         to_limit = [f"{wall / limit:.2f}"] if limit else []
         rows.append([name, f"{wall:.2f}", f"{wall / base:.2f}", *to_limit, f"{cpu:.2f}", f"{peak:.0f}", str(len(each))])
+    return drawn(head, rows)
+
+
+def drawn(head: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"

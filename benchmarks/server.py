@@ -17,13 +17,16 @@ from typing import BinaryIO, ClassVar, cast
 from urllib.parse import parse_qs, urlsplit
 
 PAGE = 100
+#: What the service says of its jobs, by what has become of them.
+STATES = {"done": "completed", "running": "processing", "failed": "failed"}
 BLOCK = b"0123456789abcdef" * (1 << 16)
 
 
 class Service:
     """What there is to ask for: jobs in the shape of two services, and one large file."""
 
-    def __init__(self, *, jobs: int, size: int, large: int) -> None:
+    def __init__(self, *, jobs: int, size: int, large: int, state: str = "done") -> None:
+        self.state = STATES[state]
         self.ids = [str(number) for number in range(1, jobs + 1)]
         self.storage = ""
         words = [{"text": f"word {number}", "confidence": 0.5} for number in range(max(1, size // 40))]
@@ -45,12 +48,23 @@ class Service:
             data = {"job_id": parts[-1], "status": "completed", "result": result}
             return "200 OK", json.dumps({"data": data, "success": True}).encode(), ""
         if "extract" in parts:
-            common = {"thumbnail": f"{self.storage}/large"}
-            told = {"id": parts[-1], "state": "completed", "extraction": {"common": common}, "links": {}}
+            listed = parts[-1] == "extract"
+            told = (
+                self._list(int(query.get("cursor") or 0), int(query["limit"])) if listed else self._extract(parts[-1])
+            )
             return "200 OK", json.dumps(told).encode(), ""
         if parts[-1] == "attachments":
             return "302 Found", b"", f"Location: {query['url']}?signature=x\r\n"
         return "200 OK", b'{"data":{"annotations_data":' + self._predictions + b"}}", ""
+
+    def _list(self, start: int, most: int) -> dict[str, object]:
+        end = start + most
+        items = [{"id": job_id, "state": self.state} for job_id in self.ids[start:end]]
+        return {"items": items, "nextCursor": str(end) if end < len(self.ids) else None}
+
+    def _extract(self, job_id: str) -> dict[str, object]:
+        common = {"thumbnail": f"{self.storage}/large"}
+        return {"id": job_id, "state": self.state, "extraction": {"common": common}, "links": {}}
 
     def _page(self, start: int) -> bytes:
         end = start + PAGE
@@ -137,10 +151,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, prog=Path(__file__).name)
     parser.add_argument("--latency", type=float, default=0.05, help="seconds before each reply")
     parser.add_argument("--jobs", type=int, default=2000, help="jobs in the listing")
+    parser.add_argument("--state", choices=STATES, default="done", help="what has become of the jobs of /v2/extract")
     parser.add_argument("--size", type=int, default=4096, help="about so many bytes a result")
     parser.add_argument("--large", type=int, default=0, help="MiB of the large file at /large")
     options = parser.parse_args()
-    asyncio.run(serve(Service(jobs=options.jobs, size=options.size, large=options.large), options.latency))
+    service = Service(jobs=options.jobs, size=options.size, large=options.large, state=options.state)
+    asyncio.run(serve(service, options.latency))
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ def _declare(
     group.command(name)(command)
 
 
-def _settings(provider: Provider, *, files: bool = True) -> dict[str, tuple[Any, Any]]:
+def _settings(provider: Provider, *, files: bool = True, panel: str | None = None) -> dict[str, tuple[Any, Any]]:
     """Options for the settings of a provider, and for the files that its secrets may be in."""
     helps = {
         "base_url": "Address in front of the documented paths.",
@@ -180,7 +180,7 @@ def _settings(provider: Provider, *, files: bool = True) -> dict[str, tuple[Any,
         **{param.name: param.help for param in provider.settings},
         **{f"{secret.name}_file": f"File that holds the {secret.name}." for secret in provider.auth.secrets if files},
     }
-    panel = f"Settings of {provider.name}"
+    panel = panel or f"Settings of {provider.name}"
     return {
         name: (Annotated[str | None, typer.Option(help=text, rich_help_panel=panel)], None)
         for name, text in helps.items()
@@ -298,9 +298,13 @@ _BATCH: dict[str, tuple[Any, Any]] = {
     ),
     "wait": (Annotated[bool, typer.Option("--wait", "-w", help="Wait for the jobs that still run.")], False),
     "interval": _GET["interval"],
+    "format": (
+        Annotated[Format | None, typer.Option("--format", "-f", help="json, raw, or a table beside the records.")],
+        None,
+    ),
+    "rows": _GET["rows"],
     "reproducible": _GET["reproducible"],
     "allow_partial": _GET["allow_partial"],
-    "rows": _GET["rows"],
     "report": (
         Annotated[str | None, typer.Option(metavar="FILE", help="Write the verdict there as JSON, however it ends.")],
         None,
@@ -326,10 +330,6 @@ _SOURCE: dict[str, tuple[Any, Any]] = {
     ),
     "jobs_key": (
         Annotated[str | None, typer.Option(metavar="NAME", help="That column or key. Default job_id, else id.")],
-        None,
-    ),
-    "format": (
-        Annotated[Format | None, typer.Option("--format", "-f", help="json, raw, or a table beside the records.")],
         None,
     ),
     "assets": _GET["assets"],
@@ -373,11 +373,14 @@ _DIR: dict[str, tuple[Any, Any]] = {
         inspect.Parameter.empty,
     )
 }
-_AGAIN: dict[str, tuple[Any, Any]] = {
-    **_BATCH,
-    "base_url": (Annotated[str | None, typer.Option(help="Address in front of the documented paths.")], None),
-    **_NETWORK,
+# whose jobs a folder holds stands in its manifest; where and how to ask may have to be said again
+_ACCOUNT: dict[str, tuple[Any, Any]] = {
+    name: declared
+    for provider in PROVIDERS.values()
+    for name, declared in _settings(provider, panel="Settings of the folder's service").items()
+    if name in provider.account_options
 }
+_AGAIN: dict[str, tuple[Any, Any]] = {**_BATCH, **_ACCOUNT, **_NETWORK}
 
 
 def _add_again(name: str, purpose: str, more: dict[str, tuple[Any, Any]]) -> None:
@@ -388,7 +391,7 @@ def _add_again(name: str, purpose: str, more: dict[str, tuple[Any, Any]]) -> Non
         from jobfetch.commands import batch as command
 
         options = command.Options(**{key: values[key] for key in _BATCH if key != "interval"})
-        said = {"base_url": values["base_url"]} if values["base_url"] is not None else {}
+        said = {key: values[key] for key in _ACCOUNT if values[key] is not None}
         function: Callable[..., int] = getattr(audit, name)
         extra = {key: values[key] for key in more}
         return function(values["folder"], _common(context, values), _network(values, said), options, **extra)

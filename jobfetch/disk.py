@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
+import itertools
 import os
 import re
 import secrets
@@ -14,7 +16,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +27,8 @@ _PLAIN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,119}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]|manifest|rows|failures)(\..*)?")
 _LONGEST_KEPT = 80
 CHUNK = 1024 * 1024
+#: When this process began, in seconds since 1970, or a moment later.
+_BEGAN = time.time()
 
 
 def safe_name(job_id: str) -> str:
@@ -92,23 +96,75 @@ def replacing(
             return
         if not swept:
             _sweep(target)
-        temporary = target.parent / f"{_prefix(target)}{os.getpid()}.{secrets.token_hex(4)}.part"
-        descriptor = os.open(
-            temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600 if private else 0o666
-        )
+        with placing(target, private=private, suffix=suffix) as file:
+            yield file
+        sync_folder(target.parent)
+
+
+@contextmanager
+def placing(path: Path, *, private: bool = False, suffix: Callable[[], str] = str) -> Iterator[BinaryIO]:
+    """The same in a folder that holds nothing but files of ours, swept, and synced by whoever fills it."""
+    with _placing(path, private, suffix) as descriptor, os.fdopen(descriptor, "w+b", closefd=False) as file:
+        yield file
+
+
+def place(path: Path | str, pieces: Iterable[bytes]) -> tuple[int, str]:
+    """A whole file in such a folder; its length and SHA-256."""
+    digest, length = hashlib.sha256(), 0
+    with _placing(path) as descriptor:
+        for piece in pieces:
+            digest.update(piece)
+            length += len(piece)
+            write(descriptor, piece)
+    return length, digest.hexdigest()
+
+
+def write(descriptor: int, data: bytes) -> None:
+    """Write all of it."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+#: What this process writes, counted from anywhere: one that was killed may have had the same id.
+_begun = itertools.count(secrets.randbits(32))
+
+
+@contextmanager
+def _placing(path: Path | str, private: bool = False, suffix: Callable[[], str] = str) -> Iterator[int]:  # noqa: FBT001, FBT002
+    # text, not paths: in a batch, this is done for every job
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f"{_prefix(name)}{os.getpid()}.{next(_begun) & 0xFFFFFFFF:08x}.part")  # noqa: PTH118
+    begun = False
+    try:
+        descriptor = os.open(temporary, _NEW, 0o600 if private else 0o666)
+        begun = True
         try:
-            with os.fdopen(descriptor, "w+b") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            target = target.with_name(target.name + suffix())
-            if target.exists() and not private:
-                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-            temporary.replace(target)
-            sync_folder(target.parent)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+            yield descriptor
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        target = os.path.join(folder, name + suffix())  # noqa: PTH118 - likewise
+        if not private:
+            _keep_mode(target, temporary)
+        os.replace(temporary, target)  # noqa: PTH105 - likewise
+    except BaseException as error:
+        if begun:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)  # noqa: PTH108 - likewise
+        if isinstance(error, OSError):
+            raise disk_error(error, str(path)) from None
+        raise
+
+
+def _keep_mode(target: str, temporary: str) -> None:
+    """Give a new file the mode of the one whose place it takes."""
+    try:
+        mode = stat.S_IMODE(os.stat(target).st_mode)  # noqa: PTH116 - likewise
+    except FileNotFoundError:
+        return
+    os.chmod(temporary, mode)  # noqa: PTH101 - likewise
 
 
 @contextmanager
@@ -118,33 +174,48 @@ def spool(place: Path | None = None) -> Iterator[BinaryIO]:
         yield file
 
 
+@functools.cache
 def _host() -> str:
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
 
 
-def _prefix(target: Path) -> str:
+def _prefix(name: str) -> str:
     # bytes count, not characters: a name may hold 255 of them
-    return f".{target.name.encode('utf-8', 'surrogateescape')[:100].decode('utf-8', 'ignore')}.{_host()}."
+    return f".{name.encode('utf-8', 'surrogateescape')[:100].decode('utf-8', 'ignore')}.{_host()}."
 
 
 def _sweep(target: Path) -> None:
     """Remove what killed runs on this machine left of the same file."""
-    prefix = _prefix(target)
+    prefix = _prefix(target.name)
     with contextlib.suppress(OSError):  # a folder may be written to and not listed
         for left in target.parent.iterdir():
             owner = left.name.removeprefix(prefix).partition(".")[0]
             ours = left.name.startswith(prefix) and left.name.endswith(".part")
-            if ours and owner.isdecimal() and not _alive(int(owner)):
+            if ours and owner.isdecimal() and _abandoned(int(owner), left):
                 left.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> None:
-    """Remove whatever killed runs on this machine left in a folder, once, before this process writes there."""
+def _abandoned(owner: int, left: Path) -> bool:
+    if owner != os.getpid():
+        return not _alive(owner)
+    # an id is given out again: what is older than this process is not its own
+    return left.stat().st_mtime < _BEGAN
+
+
+def sweep(folder: Path, below: str | None = None) -> None:
+    """Remove whatever killed runs on this machine left in a folder, before or after this process writes there.
+
+    So it does in the folders in it whose names end in `below`.
+    """
     ours = re.compile(rf"\..*\.{_host()}\.([0-9]+)\.[0-9a-f]{{8}}\.part", re.DOTALL)
     with explained(folder):
-        left = [(entry.path, match[1]) for entry in os.scandir(folder) if (match := ours.fullmatch(entry.name))]
-        for path, owner in left:
-            # an id is given out again: what bears our own is somebody else's, since we have not begun
+        places = [str(folder)]
+        if below:
+            found = (entry for entry in os.scandir(folder) if entry.name.endswith(below))
+            places += [entry.path for entry in found if entry.is_dir(follow_symlinks=False)]
+        left = (entry for place in places for entry in os.scandir(place))
+        for path, owner in [(entry.path, match[1]) for entry in left if (match := ours.fullmatch(entry.name))]:
+            # an id is given out again: what bears our own is somebody else's, or nobody works on it any more
             if int(owner) == os.getpid() or not _alive(int(owner)):
                 Path(path).unlink(missing_ok=True)
 

@@ -4,6 +4,7 @@ JobfetchError
 ├─ UsageError          2   the command line asks for something that cannot be
 ├─ ConfigError         3   a setting is missing or wrong
 ├─ CredentialsError    4   absent, refused, or without permission
+│  ├─ Unauthorized         the service refuses the credential itself
 │  └─ Forbidden            the credential may not see this job; it may see others
 ├─ NotFound            5   the service does not know the job, batch or project
 ├─ JobFailed           6   the job failed or was cancelled at the service
@@ -137,6 +138,10 @@ class CredentialsError(JobfetchError):
     """A credential is absent, was refused, or lacks permission."""
 
     exit = Exit.CREDENTIALS
+
+
+class Unauthorized(CredentialsError):
+    """The service refuses the credential itself, in answer to one request."""
 
 
 class Forbidden(CredentialsError):

@@ -19,7 +19,18 @@ NAMES = ("job_id", "id")
 
 
 def read(source: str, key: str | None = None) -> Iterator[str]:
-    """The ids that a file holds, or standard input for `-`, in its order; `UsageError` names the line that is wrong."""
+    """The ids that a file holds, or standard input for `-`, in its order; `UsageError` names the line that is wrong.
+
+    A file that cannot be read, or that begins wrong, is refused at once; all else is read as it is needed.
+    """
+    path = Path(source)
+    # a pipe or a terminal may have nothing to say yet, and says everything once
+    if source != "-" and (path.is_file() or path.is_dir() or not path.exists()):
+        next(_read(source, key), None)
+    return _read(source, key)
+
+
+def _read(source: str, key: str | None) -> Iterator[str]:
     if source == "-":
         with _stdin() as lines:
             yield from ids(_text(lines, "standard input"), "standard input", key)

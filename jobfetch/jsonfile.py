@@ -1,16 +1,16 @@
-"""Whether a file is JSON, found out in constant memory and at the speed of the parser.
+"""Whether what comes is JSON, found out in constant memory and at the speed of the parser.
 
-The parser knows whole documents only. So a file is cut into pieces, and each is made a document of its own: what is
+The parser knows whole documents only. So what comes is cut into pieces, and each is made a document of its own: what is
 open where it begins is opened before it, and closed behind it. A piece that does not parse belongs to no JSON.
 """
 
 from __future__ import annotations
 
 import codecs
-import os
+import contextlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import msgspec
 
@@ -35,24 +35,60 @@ _CLOSING = bytes.maketrans(b"[{", b"]}")
 _LOW_SURROGATE = re.compile(rb"\\u[dD][c-fC-F]")
 
 
-def check(file: BinaryIO, *, block: int = BLOCK) -> None:
-    """Read over a written file; `BadReply` where it is no JSON object or list. The file is left at its end."""
-    if file.seek(0, os.SEEK_END) == 0:
-        raise BadReply("the result is empty")
-    file.seek(0)
-    utf8 = codecs.getincrementaldecoder("utf-8")()
-    try:
-        first = file.read(max(block, _START))
-        utf8.decode(first)
-        reading = _Reading(first.removeprefix(codecs.BOM_UTF8))
-        if opens(reading.text[:_START]) not in {b"{", b"["}:
+class Check:
+    """JSON that comes in pieces: `feed` each, then `end`; `BadReply` where it is no JSON object or list."""
+
+    def __init__(self, block: int = BLOCK) -> None:
+        self._block = block
+        self._utf8 = codecs.getincrementaldecoder("utf-8")()
+        self._in_character = False
+        #: what has come since the last cut was looked for
+        self._pieces: list[bytes] = []
+        self._fresh = 0
+        self._reading: _Reading | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Read over the next piece, which may be of any length."""
+        with _explained():
+            self._decode(data)
+            self._pieces.append(data)
+            self._fresh += len(data)
+            if self._fresh >= (self._block if self._reading else max(self._block, _START)):
+                self._take().go_on()
+
+    def end(self) -> None:
+        """The last piece has come."""
+        if not self._reading and not self._fresh:
+            raise BadReply("the result is empty")
+        with _explained():
+            self._utf8.decode(b"", final=True)
+            reading = self._take()
+            reading.parse(reading.text, b"")
+
+    def _take(self) -> _Reading:
+        """The reading, with all that has come."""
+        text = b"".join(self._pieces)
+        self._pieces.clear()
+        self._fresh = 0
+        if self._reading:
+            self._reading.text += text
+            return self._reading
+        self._reading = _Reading(text.removeprefix(codecs.BOM_UTF8))
+        if opens(self._reading.text[:_START]) not in {b"{", b"["}:
             raise BadReply("the result is neither a JSON object nor a list")
-        while more := file.read(block):
-            utf8.decode(more)
-            reading.go_on()
-            reading.text += more
-        utf8.decode(b"", final=True)
-        reading.parse(reading.text, b"")
+        return self._reading
+
+    def _decode(self, data: bytes) -> None:
+        # most results are ASCII, which is found out faster than it is decoded
+        if self._in_character or not data.isascii():
+            self._utf8.decode(data)
+            self._in_character = bool(self._utf8.getstate()[0])
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         raise BadReply("the result is not JSON") from None
 

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, Self
 
 import msgspec
-import pydantic
 
 from jobfetch import disk
-from jobfetch.errors import ConfigError, Exit, JobfetchError, UsageError
-from jobfetch.model import State, encode, fingerprint
+from jobfetch.errors import ConfigError, Exit, JobfetchError, Partial, UsageError
+from jobfetch.model import State, StoredAsset, encode, fingerprint
 
 NAME = "manifest.jsonl"
 FAILURES = "failures.ndjson"
 LOCK = ".jobfetch.lock"
+#: What the name of the folder of a job's linked files ends in.
+ASSETS = ".assets"
 
 #: After these the service has said its last word on a job: the same line does not ask again.
 _LAST_WORDS = frozenset({Exit.FAILED, Exit.GONE, Exit.PARTIAL})
@@ -31,12 +32,14 @@ LINKS_LOST = "links_lost"
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+|[^\s'\"<>]+\?[^\s'\"<>]*=[^\s'\"<>]*", re.IGNORECASE)
 
 
-class Header(pydantic.BaseModel):
+# the last part of a linked file's name: no way out of its folder, and no hidden file
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The first line: whose jobs these are. `origin` is a hash, so that no address stands here."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-    schema_: Literal["jobfetch.manifest/1"] = pydantic.Field(alias="schema")
+    schema: Literal["jobfetch.manifest/1"]
     provider: str
     params: dict[str, str]
     profile: str | None
@@ -44,20 +47,27 @@ class Header(pydantic.BaseModel):
     origin: str
 
 
-class Problem(pydantic.BaseModel):
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """Why a job is not all there: an exit code of ours, a code, and words without any address."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     exit_code: int
     code: str
     message: str
 
 
-class Entry(pydantic.BaseModel):
-    """What became of one job. `file` lies in the same folder; `at` is RFC 3339 UTC."""
+class Linked(msgspec.Struct, frozen=True, kw_only=True):
+    """A linked file of a job, as it was written; `file` is relative to the manifest's folder."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
+    file: str
+    bytes: int
+    sha256: str
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one job. `file` lies in the same folder; `at` is RFC 3339 UTC.
+
+    `assets` stands in the line only where there are any.
+    """
 
     job_id: str
     state: State | None
@@ -67,6 +77,7 @@ class Entry(pydantic.BaseModel):
     error: Problem | None
     attempts: int
     at: str
+    assets: tuple[Linked, ...] = ()
 
     @property
     def exit(self) -> Exit:
@@ -85,31 +96,65 @@ class Entry(pydantic.BaseModel):
         """Whether there is nothing more to fetch."""
         return self.exit is Exit.DONE or self.last_word
 
-    def intact(self, folder: Path, *, verify: bool = False) -> bool:
-        """Whether its file lies there as it was written: by size, or by hash. Without a file there is nothing to lose."""
+    def difference(self, folder: Path, *, verify: bool = False) -> str | None:
+        """What is wrong with its files as they lie there, linked ones included, by size or by hash; None where nothing is.
+
+        Without a file there is nothing to lose.
+        """
         if self.file is None:
-            return True
+            return None
+        name = disk.safe_name(self.job_id)
+        own = _different(folder, self.file, self.bytes, self.sha256, verify=verify)
         # a name that is not the job's own was not written by us
-        if self.file != f"{disk.safe_name(self.job_id)}.json":
-            return False
-        try:
-            # text, not paths: this is done for every job of a folder
-            if os.stat(f"{folder}{os.sep}{self.file}").st_size != self.bytes:  # noqa: PTH116 - likewise
-                return False
-            return not verify or disk.digest(folder / self.file) == (self.bytes, self.sha256)
-        except OSError:
-            return False
+        problem = own if self.file == f"{name}.json" else f"{self.file} is no name for this job"
+        for each in self.assets:
+            place, _, last = each.file.partition("/")
+            if place != f"{name}{ASSETS}" or not _PLAIN.fullmatch(last):
+                problem = problem or f"{each.file} is no name for a linked file of this job"
+            problem = problem or _different(folder, each.file, each.bytes, each.sha256, verify=verify)
+        return problem
+
+    def intact(self, folder: Path, *, verify: bool = False) -> bool:
+        """Whether its files lie there as they were written."""
+        return self.difference(folder, verify=verify) is None
+
+
+def _different(folder: Path, file: str, length: int | None, sha256: str | None, *, verify: bool) -> str | None:
+    try:
+        # text, not paths: this is done for every job of a folder
+        same = os.stat(f"{folder}{os.sep}{file}").st_size == length  # noqa: PTH116 - likewise
+        same = same and (not verify or disk.digest(folder / file) == (length, sha256))
+    except (FileNotFoundError, NotADirectoryError):
+        return f"{file} is missing"
+    except OSError as error:
+        return f"{file}: {error.strerror}"
+    return None if same else f"{file} has changed"
+
+
+def linked_files(stored: Iterable[StoredAsset]) -> tuple[Linked, ...]:
+    """Those linked files of a job that lie on disk, as they are written down."""
+    return tuple(
+        Linked(file=each.file, bytes=each.bytes, sha256=each.sha256)
+        for each in stored
+        if each.file is not None and each.bytes is not None and each.sha256 is not None
+    )
 
 
 def problem(
-    error: JobfetchError | None, *, links_lost: bool = False, scrub: Callable[[str], str] = str
+    error: JobfetchError | None, *, linked: Iterable[StoredAsset] = (), scrub: Callable[[str], str] = str
 ) -> Problem | None:
-    """An error as it is written down, without any secret that `scrub` knows; a job that still runs has none."""
+    """An error as it is written down, without any secret that `scrub` knows; a job that still runs has none.
+
+    `linked` files that could not be had are one even where the job counts as a success: another run may have them.
+    """
+    lost = [each.error for each in linked if each.error]
+    if error is None and lost:
+        error = Partial(f"{len(lost)} linked files could not be had: {lost[0]}")
     if error is None or error.exit is Exit.RUNNING:
         return None
-    code = LINKS_LOST if links_lost else error.code or error.exit.outcome
+    code = LINKS_LOST if lost else error.code or error.exit.outcome
     shown = [_URL.sub("(address)", scrub(text)) for text in (code, error.message)]
-    return Problem(exit_code=error.exit, code=shown[0], message=shown[1])
+    return Problem(exit_code=int(error.exit), code=shown[0], message=shown[1])
 
 
 class _Cause(msgspec.Struct):
@@ -130,6 +175,8 @@ class _Line(msgspec.Struct):
 _BEGINS = b'{"schema":"jobfetch.manifest/'
 
 _LINES = msgspec.json.Decoder(_Line)
+_ENTRIES = msgspec.json.Decoder(Entry)
+_HEADERS = msgspec.json.Decoder(Header)
 
 #: The bytes in which most lines end; a longer one is read on.
 _USUAL = 640
@@ -171,14 +218,23 @@ class Manifest:
             raise
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Open the manifest of a folder to look into it. `UsageError` where there is none."""
+    def read(cls, folder: Path) -> Self | None:
+        """Open the manifest of a folder to look into it; None where nothing is recorded yet.
+
+        Raises:
+            UsageError: there is none.
+            ConfigError: it is no manifest.
+
+        """
         path = folder / NAME
         if not path.is_file():
             raise UsageError(f"{folder} holds no {NAME}", hint="name the folder that a batch download filled")
         with disk.explained(path):
             file = path.open("rb", buffering=0)
         try:
+            if _is_torn(file.readline()):
+                file.close()
+                return None
             return cls(path, file, None)
         except BaseException:
             file.close()
@@ -210,7 +266,7 @@ class Manifest:
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Append lines and sync them, all at once: only then they count. On an error none of them is there."""
-        lines = [encode(entry.model_dump(mode="json")) + b"\n" for entry in entries]
+        lines = [encode(entry) + b"\n" for entry in entries]
         if not lines:
             return
         with disk.explained(self._path):
@@ -227,9 +283,7 @@ class Manifest:
 
     def _write(self, data: bytes) -> None:
         self._file.seek(self._end)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._file.fileno(), view) :]
+        disk.write(self._file.fileno(), data)
         os.fsync(self._file.fileno())
 
     def _cut(self) -> None:
@@ -242,8 +296,7 @@ class Manifest:
             # a buffer of its own: the file itself stays unbuffered, so that what is written is written
             with os.fdopen(os.dup(self._file.fileno()), "rb") as lines:
                 first = lines.readline()
-                torn = first.startswith(_BEGINS) or _BEGINS.startswith(first)
-                if expected is None or first.endswith(b"\n") or not torn:
+                if not _is_torn(first):
                     self.header = _header(first, self._path)
                     self._end = len(first)
                 else:
@@ -263,7 +316,7 @@ class Manifest:
         self._cut()
         if fresh:
             self.header = expected
-            data = encode(expected.model_dump(mode="json", by_alias=True)) + b"\n"
+            data = encode(expected) + b"\n"
             self._write(data)
             self._end = len(data)
             disk.sync_folder(self.folder)
@@ -281,8 +334,8 @@ class Manifest:
         except OSError as error:
             raise disk.disk_error(error, str(self._path)) from None
         try:
-            return Entry.model_validate_json(line)
-        except pydantic.ValidationError:
+            return _ENTRIES.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
 
 
@@ -298,6 +351,11 @@ def _line_at(descriptor: int, place: int) -> bytes:
     return line
 
 
+def _is_torn(first: bytes) -> bool:
+    """Whether the first line of a file is a header of ours that was never written to its end."""
+    return not first.endswith(b"\n") and (first.startswith(_BEGINS) or _BEGINS.startswith(first))
+
+
 def _is_left(state: str | None, error: object) -> bool:
     """Whether a job may have something left to do, or to complain of: anything but a plain success."""
     return error is not None or state != State.SUCCEEDED
@@ -305,8 +363,8 @@ def _is_left(state: str | None, error: object) -> bool:
 
 def _header(line: bytes, path: Path) -> Header:
     try:
-        return Header.model_validate_json(line)
-    except pydantic.ValidationError:
+        return _HEADERS.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         raise ConfigError(
             f"{path} line 1 is not the beginning of a manifest of jobfetch", hint="name another folder with -o"
         ) from None

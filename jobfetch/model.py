@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -145,6 +145,9 @@ class Document:
         """The bytes at a dotted path (`data.status`; the empty path is the whole body), None where nothing is."""
         if not path:
             return self._root
+        if "." not in path:
+            value = self._opened[""].get(path)
+            return None if value is None else bytes(value)
         parent, _, key = path.rpartition(".")
         if parent not in self._opened:
             whole = self.raw(parent)
@@ -309,8 +312,10 @@ class Outcome:
     exit: Exit
     files: tuple[str, ...] = ()
     error: JobfetchError | None = None
-    #: whether linked files are missing that another run may bring
-    links_lost: bool = False
+    #: the linked files, those included that could not be had
+    linked: tuple[StoredAsset, ...] = ()
+    #: length and SHA-256 of the file of its own, the first of `files`, where a manifest keeps the books
+    digest: tuple[int, str] | None = None
 
 
 @dataclass(slots=True)
@@ -387,6 +392,19 @@ def fingerprint(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(), "big")
 
 
+class Sink(Protocol):
+    """Where a body goes: a file that is written from its start, and anew where it must be."""
+
+    def write(self, data: bytes, /) -> object:
+        """Add to what is there."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go to the start."""
+
+    def truncate(self) -> int:
+        """Forget what follows."""
+
+
 #: Sends a request and gives the reply, whatever its status; raises where no reply could be had.
 Send = Callable[[Request], Reply]
 
@@ -394,7 +412,6 @@ Send = Callable[[Request], Reply]
 # --- addresses ---
 
 
-@lru_cache(maxsize=1024)
 def origin(url: str) -> tuple[str, str, int]:
     """Scheme, host and port of a URL: what a credential is bound to. What is no address is nobody's origin.
 
@@ -402,11 +419,22 @@ def origin(url: str) -> tuple[str, str, int]:
     """
     if "\\" in url or " " in url or not url.isprintable():
         return "", url, 0
+    # most URLs of a run lead to a few places
+    place = _PLACE.match(url)
+    return (place and _origin_of(place[0])) or ("", url, 0)
+
+
+#: What stands before the path, the query and the fragment.
+_PLACE = re.compile(r"[^/?#]*(//[^/?#]*)?")
+
+
+@lru_cache(maxsize=1024)
+def _origin_of(url: str) -> tuple[str, str, int] | None:
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
-        return "", url, 0
+        return None
     return parts.scheme.lower(), (parts.hostname or "").lower(), port
 
 

@@ -14,7 +14,7 @@ import msgspec
 from jobfetch.errors import BadReply
 from jobfetch.model import Json, Reply, Request, State, decode, elements, fingerprint, members, safe_url
 from jobfetch.paging import Page, with_query
-from jobfetch.spec import Address, Groups, Item, ListApi, Provider, text_of
+from jobfetch.spec import Address, Groups, Item, ListApi, Provider, text_of, undocumented
 
 #: Pages that one list may have.
 MOST_PAGES = 100_000
@@ -52,20 +52,21 @@ def pages(
 ) -> Iterator[list[Item]]:
     """The jobs of a list that are not among `seen` (fingerprints of ids, added to here), a page at a time.
 
-    `expect` hears how many there will be, where that is promised.
+    `expect` hears how many there will be, where that is promised; `warn` of what is odd, a state that nobody has
+    documented once a walk.
 
     Raises:
         BadReply: a page that was asked for before, pages without end, fewer jobs than promised, or no list at all.
         JobfetchError: whatever `ask` raises; what came before it stays good.
 
     """
-    words = provider.job.words.corrected(address.params.get("states")).meanings()
+    state_of = _states(provider, address, warn)
     request: Request | None = first_page(provider, listing, address)
     asked, named, new, barren = set[int](), 0, 0, 0
     while request is not None:
         _refuse_endless(request, asked, barren)
         reply = ask(request)
-        items = [_item(raw, listing, words, reply) for raw in _elements(reply, listing.items)]
+        items = [_item(raw, listing, state_of, reply) for raw in _elements(reply, listing.items)]
         fresh = [item for item in items if _is_new(item, seen)]
         named, new = named + len(items), new + len(fresh)
         barren = 0 if fresh else barren + 1
@@ -95,17 +96,23 @@ def groups(groups: Groups, address: Address, ask: Ask) -> list[Group]:
 
 
 def states(
-    provider: Provider, listing: ListApi, address: Address, ask: Ask, job_ids: tuple[str, ...]
+    provider: Provider,
+    listing: ListApi,
+    address: Address,
+    ask: Ask,
+    job_ids: tuple[str, ...],
+    *,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Iterator[list[Item]]:
     """These jobs with their states, asked for many at a time; one that the service leaves out comes without a state."""
     if listing.bulk is None:
         yield [Item(job_id) for job_id in job_ids]
         return
-    words = provider.job.words.corrected(address.params.get("states")).meanings()
+    state_of = _states(provider, address, warn)
     for start in range(0, len(job_ids), listing.bulk.most):
         asked = job_ids[start : start + listing.bulk.most]
         reply = ask(listing.bulk.ask(address, asked))
-        told = (_item(raw, listing, words, reply) for raw in _elements(reply, listing.bulk.items))
+        told = (_item(raw, listing, state_of, reply) for raw in _elements(reply, listing.bulk.items))
         known = {item.job_id: item for item in told}
         yield [known.get(job_id, Item(job_id)) for job_id in asked]
 
@@ -144,13 +151,27 @@ def _elements(reply: Reply, path: str) -> list[msgspec.Raw]:
     return elements(raw)
 
 
-def _item(raw: msgspec.Raw, listing: ListApi, words: Mapping[str, State], reply: Reply) -> Item:
+def _states(provider: Provider, address: Address, warn: Callable[[str], None]) -> Callable[[str], State]:
+    """What each word of the service means; one that nobody has documented is running, as it is in a look at the job."""
+    meanings = {**provider.job.words.corrected(address.params.get("states")).meanings}
+
+    def state_of(word: str) -> State:
+        folded = word.casefold()
+        if folded not in meanings:
+            warn(undocumented(provider, word))
+            meanings[folded] = State.RUNNING
+        return meanings[folded]
+
+    return state_of
+
+
+def _item(raw: msgspec.Raw, listing: ListApi, state_of: Callable[[str], State], reply: Reply) -> Item:
     fields = members(raw)
     job_id = _text(fields, listing.id)
     if not job_id:
         raise BadReply(f"{safe_url(reply.url)} lists a job without `{listing.id}`")
     word = _text(fields, listing.word) if listing.word else None
-    return Item(job_id, words.get(word.casefold(), State.RUNNING) if word else None)
+    return Item(job_id, state_of(word) if word else None)
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str | None:

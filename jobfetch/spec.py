@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import Enum
+from functools import cached_property, lru_cache
 from urllib.parse import quote
 
 import msgspec
@@ -17,12 +18,12 @@ import msgspec
 from jobfetch.errors import (
     BadReply,
     ConfigError,
-    CredentialsError,
     Forbidden,
     JobfetchError,
     NotFound,
     NotJson,
     ResultGone,
+    Unauthorized,
     Unavailable,
     UsageError,
 )
@@ -167,7 +168,7 @@ _SHAPES: dict[Kind, tuple[type[JobfetchError], str, str]] = {
     Kind.RETRY: (Unavailable, "is unavailable", "run the same line again later"),
     Kind.OUTAGE: (Unavailable, "is in trouble", "run the same line again later"),
     Kind.CREDENTIALS: (
-        CredentialsError,
+        Unauthorized,
         "refused the credentials",
         "`jobfetch auth status` tells where they come from, `jobfetch auth login PROVIDER` gives new ones",
     ),
@@ -274,7 +275,7 @@ class Schedule:
     stuck_after: float = 900.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Words:
     """The state by the service's own word at a path; case does not matter, an unknown word is *running*."""
 
@@ -289,15 +290,18 @@ class Words:
                 f"{safe_url(reply.url)} answered JSON without `{self.path}`, so the job's state is unknown",
                 hint="wrong base_url, or the service has changed",
             )
-        return self.meanings().get(word.casefold(), State.RUNNING), word
+        return self.meanings.get(word.casefold(), State.RUNNING), word
 
+    @cached_property
     def meanings(self) -> dict[str, State]:
         """The state that each word stands for; the words are folded."""
         return {known.casefold(): state for known, state in self.states.items()}
 
     def corrected(self, said: str | None) -> Words:
         """The same with words that the user knows better: `rejected=failed, on_hold=running`."""
-        pairs = [pair.split("=") for pair in (said or "").split(",") if pair.strip()]
+        if not said:
+            return self
+        pairs = [pair.split("=") for pair in said.split(",") if pair.strip()]
         try:
             states = {word.strip(): State(state.strip().lower()) for word, state in pairs}
         except ValueError:
@@ -311,7 +315,12 @@ class Words:
 
     def knows(self, word: str) -> bool:
         """Whether the service has told us about this word."""
-        return word.casefold() in {known.casefold() for known in self.states}
+        return word.casefold() in self.meanings
+
+
+@lru_cache(maxsize=64)
+def _quoted(value: str) -> str:
+    return quote(value, safe="", errors="surrogateescape")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,10 +333,7 @@ class Address:
 
     def url(self, path: str) -> str:
         """The absolute URL for a path template; every value is quoted, so that it stays one segment."""
-        values = {
-            name: quote(value, safe="", errors="surrogateescape")
-            for name, value in {**self.params, "job_id": self.job_id}.items()
-        }
+        values = {name: _quoted(value) for name, value in {**self.params, "job_id": self.job_id}.items()}
         return self.base_url.rstrip("/") + path.format_map(values)
 
 
@@ -556,6 +562,19 @@ class Provider:
         return f"JOBFETCH_{self.name}_{name}".upper()
 
     @property
+    def login_settings(self) -> tuple[str, ...]:
+        """The settings that only say how to log in: the jobs are the same with others."""
+        schemes = [scheme for scheme in self.auth.schemes if not isinstance(scheme, HeaderKey)]
+        named = {getattr(scheme, each.name) for scheme in schemes for each in fields(scheme)}
+        return tuple(param.name for param in self.settings if param.name in named)
+
+    @property
+    def account_options(self) -> tuple[str, ...]:
+        """Options that say where and how to ask, and not for whose jobs."""
+        files = (f"{secret.name}_file" for secret in self.auth.secrets)
+        return ("base_url", "states", *self.login_settings, *files)
+
+    @property
     def filters(self) -> tuple[Param, ...]:
         """What a user may set to list fewer jobs."""
         return self.listing.params if self.listing else ()
@@ -607,7 +626,7 @@ def read_status(provider: Provider, address: Address, reply: Reply, now: datetim
     warnings = [warning] if (warning := promised_json(reply)) else []
     warnings += job.warnings(reply) if job.warnings and state.terminal else ()
     if not words.knows(word):
-        warnings.append(f'{provider.name} says "{word}", a state nobody has documented; taken as running')
+        warnings.append(undocumented(provider, word))
     failed_items = job.partial(reply) if job.partial and state.terminal else ()
     if state is State.SUCCEEDED and failed_items:
         state = State.PARTIAL
@@ -632,6 +651,11 @@ def read_status(provider: Provider, address: Address, reply: Reply, now: datetim
         retry_after=wait_asked(reply, job.hint, now),
         warnings=tuple(warnings),
     )
+
+
+def undocumented(provider: Provider, word: str) -> str:
+    """What is told of a state that the service's documents do not name, wherever it says so."""
+    return f'{provider.name} says "{word}", a state nobody has documented; taken as running'
 
 
 def _time(reply: Reply, path: str | None) -> str | None:

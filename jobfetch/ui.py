@@ -52,6 +52,10 @@ def _seconds(wait: float) -> str:
     return f"{wait:.1f} s" if wait < 10 else f"{wait:.0f} s"  # noqa: PLR2004 - tenths matter below it
 
 
+#: JSON values that text may stand in.
+_HOLDING = (str, dict, list)
+
+
 class Ui:
     """Standard error, spoken to in lines. `verbose` 1 tells of retries, 2 of every look."""
 
@@ -71,7 +75,8 @@ class Ui:
         self._quiet = quiet
         self._verbose = verbose
         self._clock = clock
-        self._secrets: set[str] = set()
+        #: every spelling of every secret, the longest first
+        self._secrets: tuple[str, ...] = ()
         self._said: dict[str, tuple[object, float]] = {}
         self._told: set[str] = set()
         self._waiting: set[str] = set()
@@ -82,22 +87,27 @@ class Ui:
 
     def learn(self, secret: str) -> None:
         """From now on, this secret is never written, in whatever spelling."""
-        self._secrets |= {spelling for spelling in spellings(secret) if len(spelling) > 1}
+        known = {*self._secrets, *(spelling for spelling in spellings(secret) if len(spelling) > 1)}
+        self._secrets = tuple(sorted(known, key=len, reverse=True))
 
     def scrub(self, text: str) -> str:
         """Text without any secret that is known."""
-        for secret in sorted(self._secrets, key=len, reverse=True):
+        for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
 
     def scrub_all(self, value: Json) -> Json:
         """A JSON value without any secret in its texts: before it is encoded, so that it stays JSON."""
         if isinstance(value, dict):
-            return {key: self.scrub_all(member) for key, member in value.items()}
+            # numbers and nothing have no secrets: a record is scrubbed for every job of a batch
+            return {key: self.scrub_all(each) if isinstance(each, _HOLDING) else each for key, each in value.items()}
         if isinstance(value, list):
             return [self.scrub_all(element) for element in value]
+        if not isinstance(value, str):
+            return value
+        told = self.scrub(value)
         # what no encoding can carry is written out: a path may hold any byte
-        return self.scrub(value).encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+        return told if told.isascii() else told.encode("utf-8", "backslashreplace").decode()
 
     def safe(self, text: str) -> str:
         """Text fit for one line of anything: no secret, no control character."""
@@ -162,7 +172,7 @@ class Ui:
     def looked(self, job_id: str, status: Status, wait: float | None) -> None:
         """A look came back: said when the state changes, once a minute otherwise."""
         for warning in status.warnings:
-            self._once(f"warning: {warning}")
+            self.warn_once(warning)
         if not self.tells_states:
             return
         progress = "" if status.progress is None else f" {status.progress:g} %"
@@ -187,9 +197,11 @@ class Ui:
             f"{job_id} has been {status.provider_state} for {seconds / 60:.0f} min; is it stuck, or the id wrong?"
         )
 
-    def once(self, text: str) -> None:
-        """Tell something the first time that it is to be told."""
-        self._once(text)
+    def warn_once(self, text: str) -> None:
+        """Tell of something odd the first time that it is to be told."""
+        if text not in self._told:
+            self._told.add(text)
+            self.warn(text)
 
     # --- what a batch tells ---
 
@@ -234,11 +246,6 @@ class Ui:
         if self._spinner:
             self._spinner.stop()
             self._spinner = None
-
-    def _once(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
-            self.note(text)
 
     def _spin(self, job_id: str, text: str | None) -> None:
         if text is None:

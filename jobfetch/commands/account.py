@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
@@ -42,6 +42,8 @@ class Network:
     retries: int = 4
     ca_bundle: str | None = None
     parse_limit: str | None = None
+    #: what standard input held, where it has been read already
+    secret_text: bytes | None = field(default=None, repr=False)
 
 
 def refuse_empty(*given: Any) -> None:
@@ -155,7 +157,7 @@ def asked_of(
             state_folder(os.environ), patience=for_others, anew=checking and account.provider.auth.check is None
         ),
         options=network.options,
-        piped=piped(account, expected(account), patience()) if network.secret_stdin else None,
+        piped=piped(account, expected(account), patience(), network.secret_text) if network.secret_stdin else None,
         keyring=account.file.text("credential_store") == "keyring",
         tell=ui.note,
         learn=ui.learn,
@@ -306,22 +308,32 @@ def _schedule(schedule: Schedule, interval: str | None) -> Schedule:
     return replace(schedule, start=seconds, factor=1.0, cap=seconds)
 
 
-def piped(account: Account, name: str, patience: float) -> credentials.Secrets:
-    """The secrets that standard input holds: one (of that name) as plain text, several as a JSON object."""
+def piped(account: Account, name: str, patience: float, text: bytes | None = None) -> credentials.Secrets:
+    """The secrets that standard input holds: one (of that name) as plain text, several as a JSON object.
+
+    `text` is what it held, where it has been read already.
+    """
+    if text is None:
+        text = stdin_text(account.provider.name, patience)
+    return credentials.given(account.provider, text, name, "standard input")
+
+
+def stdin_text(provider: str, patience: float) -> bytes:
+    """All that standard input holds, which is to be a secret."""
     if not sys.stdin:
         raise CredentialsError("--secret-stdin, but standard input is closed")
     if sys.stdin.isatty():
         raise CredentialsError(
             "--secret-stdin, but standard input is this terminal, which would show it",
-            hint=f"pipe the secret; or let it be asked for: jobfetch auth login {account.provider.name}",
+            hint=f"pipe the secret; or let it be asked for: jobfetch auth login {provider}",
         )
     try:
-        text = within(patience, sys.stdin.buffer.read)
+        text: bytes = within(patience, sys.stdin.buffer.read)
     except TimeoutError:
         raise CredentialsError("--secret-stdin, but standard input did not end in time") from None
     if not text.strip():
         raise CredentialsError("--secret-stdin, but standard input is empty")
-    return credentials.given(account.provider, text, name, "standard input")
+    return text
 
 
 def _says(spec: Provider, secret: str) -> bool:

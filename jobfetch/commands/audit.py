@@ -9,24 +9,35 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobfetch import disk, export
-from jobfetch.commands.account import Network, account_of, refuse_empty
+from jobfetch.commands.account import MOST_PATIENCE, Network, account_of, refuse_empty, stdin_text
 from jobfetch.commands.batch import Options, Session, conclude, connected, header, settled
 from jobfetch.commands.ending import announce
 from jobfetch.commands.progress import size
 from jobfetch.commands.report import Common, Report, run
-from jobfetch.errors import ConfigError, Exit, JobfetchError, Partial, UsageError, recorded
+from jobfetch.errors import ConfigError, Exit, FolderLocked, JobfetchError, Partial, UsageError, recorded
 from jobfetch.fetch import Wanted
-from jobfetch.fetch.after import failed, reason
+from jobfetch.fetch.after import reason
 from jobfetch.fetch.batch import Books, counted
 from jobfetch.fetch.download import Target
 from jobfetch.fetch.sources import Named
 from jobfetch.manifest import NAME, Header, Manifest
-from jobfetch.model import Document, Format, Json, Tally
+from jobfetch.model import Format, Json, Tally
 from jobfetch.providers import PROVIDERS
 from jobfetch.ui import Ui
 
 #: What is only looked into needs no more than this of what was wanted.
 _STRICT = Wanted(format=Format.JSON)
+
+#: What is told of a folder in which nothing is recorded yet.
+_NOTHING: dict[str, Json] = {
+    "provider": None,
+    "params": {},
+    "jobs": 0,
+    "counts": {},
+    "bytes": 0,
+    "oldest_pending": None,
+    "failures": {},
+}
 
 
 def folders_of(place: str) -> list[Path]:
@@ -49,9 +60,13 @@ def status(folder: str, common: Common) -> int:
     def work(ui: Ui, report: Report) -> None:
         report.tally, report.data = Tally(), []
         for place in folders_of(folder):
-            with Manifest.read(place) as manifest:
-                report.provider = manifest.header.provider
-                told = _state_of(manifest, report.tally)
+            manifest = Manifest.read(place)
+            if manifest is None:
+                told = {"folder": str(place), **_NOTHING}
+            else:
+                with manifest:
+                    report.provider = manifest.header.provider
+                    told = _state_of(manifest, report.tally)
             report.data.append(told)
             if not common.json:
                 export.to_stdout("".join(ui.safe(line) + "\n" for line in _as_text(told)).encode())
@@ -89,6 +104,8 @@ def _state_of(manifest: Manifest, tally: Tally) -> dict[str, Json]:
 
 
 def _as_text(told: dict[str, Json]) -> list[str]:
+    if told["provider"] is None:
+        return [f"{told['folder']}: nothing is recorded yet"]
     params = ", ".join(f"{name} {value}" for name, value in told["params"].items())
     counts = ", ".join(f"{number} {state}" for state, number in told["counts"].items()) or "none"
     lines = [
@@ -99,6 +116,30 @@ def _as_text(told: dict[str, Json]) -> list[str]:
     lines += [f"  pending   since {told['oldest_pending']}"] if told["oldest_pending"] else []
     lines += [f"  failed    {number} {cause}" for cause, number in told["failures"].items()]
     return lines
+
+
+# --- what verify and retry share ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """The jobs of a folder that are to be asked for again."""
+
+    place: Path
+    header: Header
+    ids: list[str]
+
+
+def _manifests(ui: Ui, report: Report, folder: str) -> Iterator[Manifest]:
+    """The manifest of each folder, open while it is looked at; one in which nothing is recorded yet is told of."""
+    for place in folders_of(folder):
+        manifest = Manifest.read(place)
+        if manifest is None:
+            ui.note(f"{place}: nothing is recorded yet")
+            continue
+        with manifest:
+            report.provider = manifest.header.provider
+            yield manifest
 
 
 # --- verify ---
@@ -116,54 +157,37 @@ def verify(folder: str, common: Common, network: Network, options: Options, *, r
     """Compare every file with its record by length and hash; with `repair`, ask again for those that differ."""
 
     def work(ui: Ui, report: Report) -> None:
-        places = folders_of(folder)
-        report.data, bad = [], dict[Path, list[str]]()
-        for place in places:
-            with Manifest.read(place) as manifest:
-                report.provider = manifest.header.provider
+        with announce(ui, report, options.endings()):
+            refuse_empty(network, options)
+            bad: list[_Missing] = []
+            report.data = []
+            for manifest in _manifests(ui, report, folder):
                 found = list(differences(manifest))
-            report.data += [{"folder": str(place), "job_id": d.job_id, "problem": d.problem} for d in found]
-            bad[place] = [each.job_id for each in found]
-            for each in found if not common.json else ():
-                export.to_stdout(f"{ui.safe(str(place))}\t{ui.safe(each.job_id)}\t{ui.safe(each.problem)}\n".encode())
-        ui.note(f"{len(report.data)} differences")
-        if report.data and not repair:
-            raise Partial(
-                f"{len(report.data)} files are not what was written", hint="--repair asks the service for them again"
-            )
-        _again(ui, report, network, options, {place: ids for place, ids in bad.items() if ids})
+                bad.append(_Missing(manifest.folder, manifest.header, [each.job_id for each in found]))
+                report.data += _told(ui, common, manifest.folder, found)
+            ui.note(f"{len(report.data)} differences")
+            if report.data and not repair:
+                raise Partial(
+                    f"{len(report.data)} files are not what was written",
+                    hint="--repair asks the service for them again",
+                )
+            _again(ui, report, network, options, bad)
 
     return run(common, work)
+
+
+def _told(ui: Ui, common: Common, place: Path, found: list[Difference]) -> list[dict[str, Json]]:
+    """The differences in a folder as data; they are printed where they are not wanted as such."""
+    for each in found if not common.json else ():
+        export.to_stdout(f"{ui.safe(str(place))}\t{ui.safe(each.job_id)}\t{ui.safe(each.problem)}\n".encode())
+    return [{"folder": str(place), "job_id": each.job_id, "problem": each.problem} for each in found]
 
 
 def differences(manifest: Manifest) -> Iterator[Difference]:
     """Every job of a folder whose files are missing or have changed, linked files included."""
     for entry in manifest.entries():
-        if entry.file is None:
-            continue
-        path = manifest.folder / entry.file
-        if not path.is_file():
-            yield Difference(entry.job_id, f"{entry.file} is missing")
-        elif not entry.intact(manifest.folder, verify=True):
-            yield Difference(entry.job_id, f"{entry.file} has changed")
-        elif manifest.header.format != Format.RAW and (lost := _lost_asset(manifest.folder, path)):
-            yield Difference(entry.job_id, lost)
-
-
-def _lost_asset(folder: Path, record: Path) -> str | None:
-    """What is wrong with the linked files that a record names, if anything."""
-    with disk.explained(record):
-        assets = Document(record.read_bytes()).get("assets") or []
-    for asset in assets:
-        path = folder / str(asset["file"])
-        if asset["file"] is None:
-            continue
-        if not path.is_file():
-            return f"{asset['file']} is missing"
-        with disk.explained(path):
-            if disk.digest(path) != (asset["bytes"], asset["sha256"]):
-                return f"{asset['file']} has changed"
-    return None
+        if problem := entry.difference(manifest.folder, verify=True):
+            yield Difference(entry.job_id, problem)
 
 
 # --- retry ---
@@ -173,43 +197,68 @@ def retry(folder: str, common: Common, network: Network, options: Options) -> in
     """Ask again for every job of a folder that is not there: those that failed, and those that ran."""
 
     def work(ui: Ui, report: Report) -> None:
-        refuse_empty(network, options)
-        wanted = replace(_STRICT, allow_partial=options.allow_partial)
-        left = {}
-        for place in folders_of(folder):
-            with Manifest.read(place) as manifest:
-                report.provider = manifest.header.provider
-                bad = [entry.job_id for entry in failed(manifest, wanted)]
-                left[place] = bad + [
-                    e.job_id for e in manifest.entries(left=True) if counted(e, wanted) is Exit.RUNNING
-                ]
-        with announce(ui, report, report.provider or "", options.endings()):
-            _again(ui, report, network, options, {place: ids for place, ids in left.items() if ids})
+        with announce(ui, report, options.endings()):
+            refuse_empty(network, options)
+            wanted = replace(_STRICT, allow_partial=options.allow_partial)
+            left = [
+                _Missing(manifest.folder, manifest.header, list(_left(manifest, wanted)))
+                for manifest in _manifests(ui, report, folder)
+            ]
+            if left and not any(each.ids for each in left):
+                ui.note("nothing is missing")
+            _again(ui, report, network, options, left)
 
     return run(common, work)
 
 
-def _again(ui: Ui, report: Report, network: Network, options: Options, left: dict[Path, list[str]]) -> None:
+def _left(manifest: Manifest, wanted: Wanted) -> Iterator[str]:
+    """The jobs that are not all there, as far as that is wanted, or of which another try may bring more."""
+    for entry in manifest.entries(left=True):
+        if not entry.done or counted(entry, wanted) is not Exit.DONE:
+            yield entry.job_id
+
+
+def _again(ui: Ui, report: Report, network: Network, options: Options, left: list[_Missing]) -> None:
     """Ask for these jobs of these folders, as the folders' own manifests say."""
     started, books = time.monotonic(), Books()
-    if not left:
-        ui.note("nothing is missing")
-    for place, ids in left.items():
-        with Manifest.read(place) as manifest:
-            head = manifest.header
-        session = _session_of(place, head, network, options, started)
+    if network.secret_stdin and any(each.ids for each in left):
+        # it can be read only once, and each folder has a connection of its own
+        network = replace(network, secret_text=stdin_text(report.provider or "PROVIDER", MOST_PATIENCE))
+    locked: list[FolderLocked] = []
+    for each in left:
+        if not each.ids:
+            continue
+        place = each.place
+        session = _session_of(place, each.header, network, options, started)
         with connected(ui, report, session, named=True, refresh=True, books=books) as desk:
             service = desk.plan.service
             # made anew from what will be asked: another address than the folder's own is refused
             asked = header(service.provider, session.asked, session.account.profile, service.address)
-            conclude(desk, iter([Target(place=place, header=asked, source=Named(service=service, ids=ids))]))
+            source = Named(service=service, ids=each.ids, warn=ui.warn_once)
+            try:
+                conclude(desk, iter([Target(place=place, header=asked, source=source)]))
+            except FolderLocked as error:
+                # another run is at work there, which says nothing of the other folders
+                locked.append(error)
+    for other in locked[1:]:
+        ui.warn(other.message)
+    if locked:
+        raise locked[0]
 
 
 def _session_of(place: Path, head: Header, network: Network, options: Options, started: float) -> Session:
     if head.provider not in PROVIDERS:
         raise ConfigError(f"{place / NAME}: there is no provider {head.provider!r}")
+    for name in network.options:
+        if name not in PROVIDERS[head.provider].account_options:
+            raise UsageError(
+                f"{place} holds jobs of {head.provider}, which takes no --{name.replace('_', '-')}",
+                hint=f"jobfetch providers show {head.provider}",
+            )
     params = {name: value for name, value in head.params.items() if name != "assets"}
     network = replace(network, options={**params, **network.options}, profile=network.profile or head.profile)
-    kept = replace(options, output=str(place), format=head.format, assets="assets" in head.params, jobs="-")
+    kept = replace(
+        options, output=str(place), format=options.format or head.format, assets="assets" in head.params, jobs="-"
+    )
     account = account_of(head.provider, Report(), network)
     return Session(account, network, settled(account, kept), started)

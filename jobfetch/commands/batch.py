@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from jobfetch import disk, export, jobids, limits, pager
 from jobfetch import rate as rates
@@ -26,11 +25,12 @@ from jobfetch.fetch import Service, Wanted
 from jobfetch.fetch.after import failed, reason, write_failures, write_tables
 from jobfetch.fetch.batch import Books, Folder, Plan, needless
 from jobfetch.fetch.download import Target, download
-from jobfetch.fetch.sources import Listed, Named, Source, asker
+from jobfetch.fetch.sources import Allowance, Listed, Named, Source, asker
 from jobfetch.fetch.workers import Stop, Workers
 from jobfetch.manifest import FAILURES, NAME, Header, Manifest, refuse_other
 from jobfetch.model import Deadline, Format, fingerprint, origin
-from jobfetch.spec import Address, HeaderKey, Provider
+from jobfetch.providers import PROVIDERS
+from jobfetch.spec import Address, Provider
 from jobfetch.ui import Ui
 
 #: Causes of failures that are told one by one.
@@ -70,8 +70,9 @@ def fetch(provider: str, common: Common, network: Network, options: Options) -> 
 
     def work(ui: Ui, report: Report) -> None:
         started = time.monotonic()
-        refuse_empty(network, options)
-        with announce(ui, report, provider, options.endings()):
+        report.provider = provider
+        with announce(ui, report, options.endings()):
+            refuse_empty(network, options)
             account = account_of(provider, report, network)
             session = Session(account, network, settled(account, options, secret_stdin=network.secret_stdin), started)
             with connected(ui, report, session, named=bool(options.jobs)) as desk:
@@ -217,7 +218,7 @@ def _finish(ui: Ui, report: Report, plan: Plan, session: Session, folder: Folder
     if path:
         report.outputs.append(str(path))
         _tell_failures(ui, manifest, wanted)
-        ui.note(f"  next: {shlex.join(retry_line(manifest.folder, session.network, asked.options))}")
+        ui.note(f"  next: {shlex.join(retry_line(manifest, session.network, asked))}")
 
     def check() -> None:
         if plan.stop.error:
@@ -238,18 +239,34 @@ def _tell_failures(ui: Ui, manifest: Manifest, wanted: Wanted) -> None:
         ui.note(f"and {number - MOST_CAUSES} more: see {manifest.folder / FAILURES}")
 
 
-def retry_line(folder: Path, network: Network, options: Options) -> list[str]:
-    """The command that asks again for what failed in a folder, in the same way."""
-    line = ["jobfetch", "batch", "retry", str(folder)]
+def retry_line(manifest: Manifest, network: Network, asked: Asked) -> list[str]:
+    """The command that asks again for what failed in a folder, in the same way.
+
+    It repeats what was typed and what the folder's manifest does not tell.
+    """
+    head, options = manifest.header, asked.options
     said = {
-        "--base-url": network.options.get("base_url"),
-        "--profile": network.profile,
-        "--ca-bundle": network.ca_bundle,
-        "--rows": options.rows,
+        **{name: network.options.get(name) for name in PROVIDERS[head.provider].account_options},
+        "profile": network.profile,
+        "ca_bundle": network.ca_bundle,
+        "parse_limit": network.parse_limit,
+        "workers": options.workers,
+        "rate": options.rate,
+        "format": None if asked.shape == head.format else asked.shape,
+        "rows": options.rows,
     }
-    line += [word for option, value in said.items() if value for word in (option, value)]
-    flags = {"--reproducible": options.reproducible, "--allow-partial": options.allow_partial}
-    return line + [option for option, given in flags.items() if given]
+    flags = {
+        "secret_stdin": network.secret_stdin,
+        "reproducible": options.reproducible,
+        "allow_partial": options.allow_partial,
+    }
+    line = ["jobfetch", "batch", "retry", str(manifest.folder)]
+    line += [word for name, value in said.items() if value for word in (_option(name), str(value))]
+    return line + [_option(name) for name, given in flags.items() if given]
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 @contextlib.contextmanager
@@ -283,31 +300,30 @@ def _targets(desk: Desk, profile: str | None) -> Iterator[Target]:
     name = params.get(group.param) if group else None
     place = asked.output / disk.safe_name(name) if name else asked.output
     head = partial(header, service.provider, asked, profile)
+    allowance = Allowance(asked.options.limit)
     if asked.options.jobs:
         ids = jobids.read(asked.options.jobs, asked.options.jobs_key)
-        yield Target(place=place, header=head(service.address), source=_named(service, ids, asked.options.limit))
+        yield Target(place=place, header=head(service.address), source=_named(desk, service, ids, allowance))
     elif listing and group and not name:
         for each in _groups(desk):
-            if asked.options.limit is not None and desk.books.progress.settled >= asked.options.limit:
+            if allowance.left == 0:
                 return
             here = replace(service, address=replace(service.address, params={**params, group.param: each.id}))
             place = asked.output / disk.safe_name(each.id)
             desk.ui.detail(f"{group.param} {each.id}: {place}")
-            yield Target(place=place, header=head(here.address), source=_listed(desk, here, each.total))
+            yield Target(place=place, header=head(here.address), source=_listed(desk, here, each.total, allowance))
     else:
-        yield Target(place=place, header=head(service.address), source=_listed(desk, service, None))
+        yield Target(place=place, header=head(service.address), source=_listed(desk, service, None, allowance))
 
 
-def _named(service: Service, ids: Iterator[str], limit: int | None) -> Source:
-    return Named(service=service, ids=ids, limit=limit)
+def _named(desk: Desk, service: Service, ids: Iterator[str], allowance: Allowance) -> Source:
+    return Named(service=service, ids=ids, warn=desk.ui.warn_once, allowance=allowance)
 
 
-def _listed(desk: Desk, service: Service, promised: int | None) -> Source:
+def _listed(desk: Desk, service: Service, promised: int | None, allowance: Allowance) -> Source:
     if service.provider.listing is None:
         raise AssertionError("a provider without a list was refused before")
-    limit = desk.asked.options.limit
-    before = desk.books.progress.settled
-    left = None if limit is None else limit - before
+    before, left = desk.books.progress.settled, allowance.left
 
     def expect(number: int) -> None:
         # a number that one thread writes and another shows
@@ -316,9 +332,9 @@ def _listed(desk: Desk, service: Service, promised: int | None) -> Source:
     return Listed(
         service=service,
         listing=service.provider.listing,
-        warn=desk.ui.warn,
+        warn=desk.ui.warn_once,
         expect=expect,
-        limit=left,
+        allowance=allowance,
         promised=promised,
     )
 
@@ -343,7 +359,7 @@ def _groups(desk: Desk) -> list[pager.Group]:
 
 def header(spec: Provider, asked: Asked, profile: str | None, address: Address) -> Header:
     """Whose jobs a folder holds; no address and no secret in it."""
-    names = [param.name for param in spec.settings if param.name not in _of_login(spec)]
+    names = [param.name for param in spec.settings if param.name not in spec.login_settings]
     params = {name: address.params[name] for name in names if address.params.get(name)}
     if asked.options.assets:
         # a folder without them would be taken for whole
@@ -359,16 +375,6 @@ def header(spec: Provider, asked: Asked, profile: str | None, address: Address) 
     )
 
 
-def _of_login(spec: Provider) -> set[str]:
-    """The settings that only say how to log in: the jobs are the same with others."""
-    schemes = [scheme for scheme in spec.auth.schemes if not isinstance(scheme, HeaderKey)]
-    return {str(getattr(scheme, name)) for scheme in schemes for name in _names_of(scheme)}
-
-
-def _names_of(scheme: Any) -> list[str]:
-    return [name for name in scheme.__dataclass_fields__ if isinstance(getattr(scheme, name), str)]
-
-
 # --- looking only ---
 
 
@@ -377,14 +383,14 @@ def _tell_only(desk: Desk, targets: Iterator[Target], *, ids: bool) -> None:
     told = {"would_fetch": 0, "done": 0, "running": 0}
     for target in targets:
         with contextlib.ExitStack() as stack:
-            manifest = None
-            if (target.place / NAME).is_file():
-                manifest = stack.enter_context(Manifest.read(target.place))
+            manifest = Manifest.read(target.place) if (target.place / NAME).is_file() else None
+            if manifest is not None:
+                stack.enter_context(manifest)
                 refuse_other(target.place, manifest.header, target.header)
             plan = replace(desk.plan, wanted=replace(desk.plan.wanted, output=target.place))
             for page in target.source.first():
                 for item in page:
-                    entry = manifest.last(item.job_id) if manifest else None
+                    entry = None if manifest is None else manifest.last(item.job_id)
                     if entry and needless(entry, item, plan) and entry.intact(target.place, verify=plan.verify):
                         told["done"] += 1
                     elif item.state and not item.state.terminal:

@@ -32,8 +32,11 @@ class Endings:
 
 
 @contextlib.contextmanager
-def announce(ui: Ui, report: Report, provider: str, endings: Endings) -> Iterator[None]:
-    """Tell that a run begins, and have its verdict told once there is one."""
+def announce(ui: Ui, report: Report, endings: Endings) -> Iterator[None]:
+    """Tell that a run begins, and have its verdict told once there is one.
+
+    A ping goes out last of all, since it alone may take its time.
+    """
     began, clock = datetime.now(UTC), time.monotonic()
     if endings.ping:
         _check(endings.ping)
@@ -41,7 +44,8 @@ def announce(ui: Ui, report: Report, provider: str, endings: Endings) -> Iterato
         ui.learn(endings.ping)
         _ping(ui, endings.ping, "/start")
 
-    def tell(verdict: Verdict) -> None:
+    def write(verdict: Verdict) -> None:
+        provider = report.provider or ""
         seconds = round(time.monotonic() - clock, 3)
         if endings.prom:
             _write(Path(endings.prom), prometheus(provider, verdict, began, seconds))
@@ -49,11 +53,14 @@ def announce(ui: Ui, report: Report, provider: str, endings: Endings) -> Iterato
             told: dict[str, Json] = {"schema": REPORT_SCHEMA, "provider": provider, "version": __version__}
             value = {**told, "started_at": rfc3339(began), "seconds": seconds, **verdict.as_json()}
             _write(Path(endings.report), encode(ui.scrub_all(value)) + b"\n")
+
+    def ping(code: Exit) -> None:
         if endings.ping:
             # a job that still runs is no failure
-            _ping(ui, endings.ping, "" if verdict.exit in {Exit.DONE, Exit.RUNNING} else "/fail")
+            _ping(ui, endings.ping, "" if code in {Exit.DONE, Exit.RUNNING} else "/fail")
 
-    report.afterwards.append(tell)
+    report.afterwards.append(write)
+    report.farewells.append(ping)
     yield
 
 

@@ -36,6 +36,10 @@ class Teller:
         what = outcome.error.message if outcome.error else f"{outcome.state}"
         self._ui.detail(f"{outcome.job_id}: {what}")
 
+    def passed(self, problem: JobfetchError) -> None:
+        """Tell what else went wrong beside what the command ends with."""
+        self._ui.warn(problem.message)
+
     def line(self, progress: Progress) -> str:
         """Counts, speed, time left, and what holds everything up."""
         speed = self._speed(progress.done + progress.failed)
@@ -74,7 +78,7 @@ class Teller:
     def looked(self, job_id: str, status: Status, wait: float | None) -> None:  # noqa: ARG002 - what a watcher takes
         """A look came back."""
         for warning in status.warnings:
-            self._ui.once(f"warning: {warning}")
+            self._ui.warn_once(warning)
 
     def failed(self, job_id: str, error: JobfetchError, wait: float) -> None:
         """A look failed and is made again."""

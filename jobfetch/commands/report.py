@@ -39,8 +39,10 @@ class Report:
     outputs: list[str] = field(default_factory=list)
     #: what very many jobs came to, in place of their outcomes
     tally: Tally | None = None
-    #: called with the verdict before it is said: for those who are told elsewhere as well
+    #: called with the verdict before it is said: files in which others look for it
     afterwards: list[Callable[[Verdict], None]] = field(default_factory=list)
+    #: called with the exit code once the verdict is said: others who are told over the network
+    farewells: list[Callable[[Exit], None]] = field(default_factory=list)
 
     def verdict(self, error: JobfetchError | None = None) -> Verdict:
         """The verdict on all jobs, or on the error that ended the run."""
@@ -82,7 +84,15 @@ def run(common: Common, work: Callable[[Ui, Report], None]) -> int:
             return _bug(ui, bug, verbose=common.verbose)
         finally:
             ui.stop()
-        return _say(ui, common, report, _told(ui, report, error))
+        with _undisturbed():
+            code = _say(ui, common, report, _told(ui, report, error))
+        try:
+            for tell in report.farewells:
+                tell(Exit(code))
+        except (KeyboardInterrupt, Terminated):
+            # the verdict is out, and stands
+            ui.warn("interrupted before everybody was told how it ended")
+        return code
 
 
 def _told(ui: Ui, report: Report, error: JobfetchError | None) -> Verdict:
@@ -129,6 +139,19 @@ def _bug(ui: Ui, bug: Exception, *, verbose: int) -> int:
         ui.block("".join(traceback.format_exception(bug)))
     ui.block(f"error: a bug in jobfetch: {type(bug).__name__} (-v shows where)")
     return int(Exit.BUG)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """The work has ended: a signal that comes now finds nothing to stop, and costs neither files nor verdict."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    for each in before:
+        signal.signal(each, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for each, how in before.items():
+            signal.signal(each, how)
 
 
 @contextlib.contextmanager

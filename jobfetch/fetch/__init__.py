@@ -9,16 +9,17 @@ with its address, and what is wanted of it) and `linked` (files that a result li
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from jobfetch import disk, export, jsonfile, poll, records
+from jobfetch import disk, export, poll, records
 from jobfetch.blocks import Block
 from jobfetch.errors import Exit, JobFailed, JobfetchError, Partial, ResultGone
 from jobfetch.fetch import linked
+from jobfetch.fetch.hearing import checked_json, hashed, overheard
 from jobfetch.fetch.rows import Maker, maker
 from jobfetch.fetch.service import SMALL, Service, Waiting, Wanted, checked, ends_the_run, resolved
 from jobfetch.model import Format, Json, Outcome, State, Status, StoredAsset, promised_json, rfc3339
@@ -73,7 +74,7 @@ def get(
     `wrote` hears of the table's file: whether it was written, or an older one was left as it is.
     """
     run = _Run(service, wanted, {}, maker(service.provider, wanted.rows) if wanted.format.tabular else None)
-    if wanted.folder and wanted.output:
+    if wanted.folder and wanted.output and not wanted.recorded:
         disk.folder(wanted.output)
     for job_id, ended in statuses(service, waiting, job_ids):
         if ended.error or not ended.status:
@@ -105,9 +106,10 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
     if status.state is State.GONE:
         return _ended(job_id, status.state, _verdict_on(service, job_id, status))
     path = None if wanted.format.tabular else wanted.path(job_id)
-    files = [] if path is None else [str(path)]
+    files = [] if path is None else [path]
+    digest = None
     if wanted.format is Format.RAW and not wanted.assets and status.result:
-        _stream(service, job_id, status, path, swept=wanted.swept)
+        digest = _stream(service, job_id, status, path, recorded=wanted.recorded)
         stored: tuple[StoredAsset, ...] = ()
     else:
         reply = status.reply if status.result is None else resolved(service, job_id, status, None)
@@ -119,11 +121,14 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
             run.rows[job_id] = [*run.make.make(job_id, result, linked.places(wanted, job_id, stored))]
         else:
             pieces = [reply.body] if wanted.format is Format.RAW else _record(run, job_id, status, result, stored)
-            with _opened(path, swept=wanted.swept) as file:
-                file.writelines(pieces)
+            if wanted.recorded and path:
+                digest = disk.place(path, pieces)
+            else:
+                with _opened(path) as file:
+                    file.writelines(pieces)
     forgiven = wanted.allow_partial and status.state is State.PARTIAL
     error = None if forgiven else _verdict_on(service, job_id, status)
-    return replace(_ended(job_id, status.state, error, files), links_lost=any(asset.error for asset in stored))
+    return _ended(job_id, status.state, error, files, linked=stored, digest=digest)
 
 
 def _record(run: _Run, job_id: str, status: Status, result: bytes, stored: tuple[StoredAsset, ...]) -> list[bytes]:
@@ -133,9 +138,11 @@ def _record(run: _Run, job_id: str, status: Status, result: bytes, stored: tuple
     return [run.wanted.query(b"".join(record))] if run.wanted.query else record
 
 
-def _ended(job_id: str, state: State | None, error: JobfetchError | None, files: list[str] | None = None) -> Outcome:
+def _ended(
+    job_id: str, state: State | None, error: JobfetchError | None, files: Iterable[str] = (), **more: Any
+) -> Outcome:
     code = error.exit if error else Exit.DONE
-    return Outcome(job_id=job_id, state=state, exit=code, files=tuple(files or ()), error=error)
+    return Outcome(job_id=job_id, state=state, exit=code, files=tuple(files), error=error, **more)
 
 
 def _verdict_on(service: Service, job_id: str, status: Status) -> JobfetchError | None:
@@ -167,27 +174,32 @@ def _state_of(error: JobfetchError | None) -> State | None:
 # --- the result ---
 
 
-def _stream(service: Service, job_id: str, status: Status, path: Path | None, *, swept: bool) -> None:
-    """Store a result as it comes, without holding it in memory."""
-    with _opened(path, swept=swept) as file:
-        reply = resolved(service, job_id, status, file)
+def _stream(
+    service: Service, job_id: str, status: Status, path: str | None, *, recorded: bool
+) -> tuple[int, str] | None:
+    """Store a result as it comes, without holding it in memory; its length and SHA-256 where a manifest wants them."""
+    ears = (checked_json, hashed) if recorded else (checked_json,)
+    with _opened(path, recorded=recorded) as file, overheard(file, *ears) as sink:
+        reply = resolved(service, job_id, status, sink)
         promised_json(reply)
-        jsonfile.check(file)
-        if file.tell() <= SMALL:
+        _, *digest = sink.heard()
+        length = file.tell()
+        if length <= SMALL:
             # a refusal can come with HTTP 200: only a look inside tells
             file.seek(0)
             checked(service, replace(reply, body=file.read()))
             file.seek(0, os.SEEK_END)
+    return (length, digest[0]) if digest else None
 
 
 # --- where it goes ---
 
 
 @contextmanager
-def _opened(path: Path | None, *, swept: bool = False) -> Iterator[BinaryIO]:
+def _opened(path: str | Path | None, *, recorded: bool = False) -> Iterator[BinaryIO]:
     """A file to fill, which appears whole: at its path, or on standard output once nothing can fail any more."""
     if path is not None:
-        with disk.replacing(path, swept=swept) as file:
+        with (disk.placing if recorded else disk.replacing)(Path(path)) as file:
             yield file
         return
     with disk.spool() as spool:
@@ -200,9 +212,9 @@ def _write_table(run: _Run, job_ids: list[str], wrote: Callable[[Path, bool], No
 
     Rows of some of the jobs never take the place of a table that is there: it may hold what cannot be had again.
     """
-    table = run.wanted.table
     if not run.rows:
         return
+    table = run.wanted.table
     if table and len(run.rows) < len(job_ids) and table.is_file():
         wrote(table, False)  # noqa: FBT003 - written, or left
         return

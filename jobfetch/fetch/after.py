@@ -36,14 +36,15 @@ def reason(entry: Entry) -> Problem:
 def write_failures(manifest: Manifest, wanted: Wanted) -> Path | None:
     """The list of failures, sorted by id, which `--jobs` takes; no such file where nothing has failed."""
     path = manifest.folder / FAILURES
-    bad = sorted(failed(manifest, wanted), key=lambda entry: entry.job_id)
+    # ids only: there may be very many
+    bad = sorted(entry.job_id for entry in failed(manifest, wanted))
     if not bad:
         with disk.explained(path):
             path.unlink(missing_ok=True)
         return None
     with disk.replacing(path, swept=True) as file:
-        for entry in bad:
-            told = {"job_id": entry.job_id, "state": entry.state, "error": reason(entry).model_dump()}
+        for entry in filter(None, map(manifest.last, bad)):
+            told = {"job_id": entry.job_id, "state": entry.state, "error": reason(entry)}
             file.write(encode(told) + b"\n")
     return path
 

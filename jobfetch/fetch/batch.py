@@ -2,7 +2,8 @@
 
     source -> minus what is done -> workers, `get` for one id each -> Outcome -> manifest (one sync for all that came)
 
-Only the thread that runs this writes the manifest and tells of progress. Memory holds what is in flight and a hash an id.
+Only the thread that runs this writes the manifest and tells of progress. Memory holds what is in flight, a hash for every job
+and the ids of those that still run.
 """
 
 from __future__ import annotations
@@ -10,42 +11,45 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
+from datetime import datetime
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Protocol
 
+from jobfetch import disk
 from jobfetch.errors import (
     BadReply,
-    CredentialsError,
     DiskError,
     Exit,
     JobfetchError,
-    NotJson,
     StillRunning,
-    Unavailable,
+    Unauthorized,
     UsageError,
     recorded,
 )
 from jobfetch.fetch import get
 from jobfetch.fetch.kept import Kept, essence
 from jobfetch.fetch.service import Service, Waiting, Wanted, ends_the_run
+from jobfetch.fetch.streak import Streak
 from jobfetch.fetch.workers import Came, Stop, Workers
-from jobfetch.manifest import Entry, Manifest, problem
+from jobfetch.manifest import Entry, Manifest, linked_files, problem
 from jobfetch.model import Outcome, State, Tally, rfc3339
 from jobfetch.spec import Item, check_job_id
 
-#: Failures of one kind in a row after which nothing more is asked: it is the same for everybody.
-MOST_ALIKE = 10
 #: Seconds that requests on their way get after a first signal.
 GRACE = 5.0
 #: Jobs that are written down at once, at the most, where the list itself tells what there is to know of them.
 MOST_AT_ONCE = 1000
 #: Seconds between two looks of the book-keeper at what is going on.
 TICK = 0.5
+#: Seconds in which results gather while many workers have enough to do: one sync serves all of them, and the
+#: book-keeper does not take the turn of somebody who has work.
+GATHER = 0.02
+MANY_WORKERS = 8
 #: Failed walks of the list in a row that a wait survives.
 MOST_FAILED_ROUNDS = 5
 
 _JOBS, _LIST = "jobs", "list"
-_ALIKE = (Unavailable, CredentialsError, NotJson)
 
 Pages = Iterator[list[Item]]
 
@@ -79,8 +83,11 @@ class Watcher(Protocol):
     def settled(self, outcome: Outcome) -> None:
         """A job was asked for, and what it came to is recorded."""
 
+    def passed(self, problem: JobfetchError) -> None:
+        """A folder was left as it is, or its list broke off, beside what the run itself ends with."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a run shares over all its folders, and how it is to go about them.
 
@@ -99,6 +106,11 @@ class Plan:
     refresh: bool = False
     verify: bool = False
 
+    @cached_property
+    def once(self) -> Waiting:
+        """One look at a job: the rounds of a batch do the waiting."""
+        return replace(self.waiting, wait=False)
+
 
 @dataclass(slots=True)
 class Books:
@@ -110,27 +122,31 @@ class Books:
     ending: JobfetchError | None = None
     #: whether jobs were left out because time was up
     cut_short: bool = False
-    alike: int = 0
-    kind: type[JobfetchError] | None = None
+    streak: Streak = field(default_factory=Streak)
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A job that has not ended: its state, when (on the monotonic clock) to ask again at the earliest, and why so."""
+    """A job that has not ended: its state, and when to ask again at the earliest, on the monotonic clock and by date.
+
+    There may be very many of them, so that what was said of each is not kept.
+    """
 
     state: State | None
     due: float
-    error: JobfetchError | None
+    retry_at: datetime | None
 
 
 class Folder:
     """One folder of a run: goes through jobs once or more, and knows which of them have not ended."""
 
     def __init__(self, plan: Plan, books: Books, manifest: Manifest) -> None:
-        self.plan = replace(plan, wanted=replace(plan.wanted, output=manifest.folder, folder=True, swept=True))
+        self.plan = replace(plan, wanted=replace(plan.wanted, output=manifest.folder, folder=True, recorded=True))
         self.books = books
         self.manifest = manifest
         self.pending: dict[str, Pending] = {}
+        #: one job that has not ended, and why so: to be told for all of them
+        self._example: tuple[str, JobfetchError | None] = ("", None)
 
     def go(self, pages: Pages) -> None:
         """Ask for every job that the pages name and that is not there yet.
@@ -138,12 +154,20 @@ class Folder:
         What ends the run stands in the books afterwards; an error of the list itself is raised, once all that it had
         named is done.
         """
-        with Workers(_JOBS, **{_JOBS: self.plan.workers, _LIST: 1}) as workers:
+        with Workers(self._ends, **{_JOBS: self.plan.workers, _LIST: 1}) as workers:
             self.plan.stop.wakes.append(workers.wake)
             try:
                 _Pass(self, workers, pages).run()
             finally:
                 self.plan.stop.wakes.remove(workers.wake)
+
+    def _ends(self, came: Came) -> bool:
+        """Whether no other job would fare better; asked in the thread of the job that came back."""
+        if came.lane != _JOBS:
+            return False
+        if came.error:
+            return True
+        return isinstance(came.value, Kept) and self.books.streak.hear(came.value.outcome.error)
 
     def may_go_on(self) -> bool:
         """Whether anything new may be asked."""
@@ -154,12 +178,14 @@ class Folder:
 
     def close(self) -> None:
         """Count what has not ended."""
-        for job_id, pending in self.pending.items():
-            error = pending.error
-            if self.plan.waiting.wait and error:
-                # each look of a round was one that does not wait: the wait as a whole has ended otherwise
-                text = f"job {job_id} is still running ({pending.state or 'unknown'}): the deadline came first"
-                error = StillRunning(text, hint="run the same line again later", retry_at=error.retry_at)
+        first, error = self._example
+        # each look of a round was one that does not wait: the wait as a whole has ended otherwise
+        why = ": the deadline came first" if self.plan.waiting.wait else ""
+        for job_id in sorted(self.pending, key=lambda each: each != first):
+            pending = self.pending[job_id]
+            if why or job_id != first or error is None:
+                text = f"job {job_id} is still running ({pending.state or 'unknown'}){why}"
+                error = StillRunning(text, hint="run the same line again later", retry_at=pending.retry_at)
             self._settle(job_id, pending.state, Exit.RUNNING, error)
 
     # --- the books ---
@@ -179,13 +205,18 @@ class Folder:
         now = self.plan.service.now()
         asked = (error.retry_at - now).total_seconds() if error and error.retry_at else 0.0
         self.books.progress.running += item.job_id not in self.pending
-        self.pending[item.job_id] = Pending(item.state, self.plan.waiting.deadline.clock() + asked, error)
+        due = self.plan.waiting.deadline.clock() + asked
+        self.pending[item.job_id] = Pending(item.state, due, error.retry_at if error else None)
+        if self._example[0] not in self.pending:
+            self._example = (item.job_id, error)
 
     def record(self, kept: list[Kept]) -> None:
         """Write down what jobs came to, all at once, and only then count it."""
         if isinstance(self.books.ending, DiskError):
             return  # what comes in now lies there whole, and is asked for once more
         try:
+            if any(each.file for each in kept):
+                disk.sync_folder(self.manifest.folder)
             self.manifest.add([entry for each in kept if (entry := self._entry(each))])
         except DiskError as error:
             self.books.ending = error
@@ -204,9 +235,10 @@ class Folder:
             file=stays.file if stays else kept.file,
             bytes=stays.bytes if stays else kept.length,
             sha256=stays.sha256 if stays else kept.sha256,
-            error=problem(outcome.error, links_lost=outcome.links_lost, scrub=self.plan.service.scrub),
+            error=problem(outcome.error, linked=outcome.linked, scrub=self.plan.service.scrub),
             attempts=(last.attempts if last else 0) + kept.asked,
             at=rfc3339(self.plan.service.now()) or "",
+            assets=stays.assets if stays else linked_files(outcome.linked),
         )
         unchanged = last and (last.exit is Exit.DONE or (last.state, last.error) == (entry.state, entry.error))
         return None if outcome.exit is Exit.RUNNING and unchanged else entry
@@ -225,25 +257,9 @@ class Folder:
             self._settle(outcome.job_id, outcome.state, outcome.exit, outcome.error)
         if kept.asked:
             self.plan.watcher.settled(outcome)
-            self._compare(outcome)
 
     def _settle(self, job_id: str, state: State | None, code: Exit, error: JobfetchError | None) -> None:
         self.books.tally.add(job_id, state, code, error)
-
-    def _compare(self, outcome: Outcome) -> None:
-        """Stop everything once so many jobs in a row have failed alike: no other would fare better."""
-        books, error = self.books, outcome.error
-        kind = next((each for each in _ALIKE if isinstance(error, each)), None)
-        books.alike = books.alike + 1 if kind and kind is books.kind else 1 if kind else 0
-        books.kind = kind
-        if error and books.alike >= MOST_ALIKE and not books.ending:
-            books.ending = type(error)(
-                f"{books.alike} jobs in a row have failed alike, so no more are asked for; the last: {error.message}",
-                hint=error.hint,
-                code=error.code,
-                request_id=error.request_id,
-                retry_at=error.retry_at,
-            )
 
 
 class _Pass:
@@ -263,6 +279,7 @@ class _Pass:
             if not workers.in_flight and (self._finished() or not folder.may_go_on()):
                 break
             if workers.in_flight:
+                self._gather()
                 self._hear(workers.take(TICK))
             folder.books.progress.in_flight = workers.busy[_JOBS]
             folder.plan.watcher.progressed(folder.books.progress)
@@ -273,6 +290,11 @@ class _Pass:
             folder.books.cut_short = True
         if self.problem and not folder.books.ending:
             raise self.problem
+
+    def _gather(self) -> None:
+        plan = self.folder.plan
+        if plan.workers >= MANY_WORKERS and self.workers.busy[_JOBS] > plan.workers:
+            plan.waiting.sleep(GATHER)
 
     def _finished(self) -> bool:
         return self.listed and not self.queue
@@ -330,7 +352,9 @@ class _Pass:
                 kept.append(each.value)
         if kept:
             self.folder.record(kept)
-        if self.folder.books.ending:
+        books = self.folder.books
+        books.ending = books.ending or books.streak.error
+        if books.ending:
             self.workers.halt()
 
     def _fail(self, came: Came) -> None:
@@ -381,15 +405,18 @@ def counted(entry: Entry, wanted: Wanted) -> Exit:
 def attempt(plan: Plan, item: Item) -> Kept:
     """`get` for one job, and what now lies on disk of it. Errors that end the run are raised."""
     before = _before(plan, item)
-    once = replace(plan.waiting, wait=False)
-    [outcome] = get(plan.service, once, plan.wanted, [item.job_id], lambda *_: None)
-    return Kept.of(outcome, plan.wanted, before)
+    try:
+        [outcome] = get(plan.service, plan.once, plan.wanted, [item.job_id], lambda *_: None)
+    except Unauthorized as error:
+        # this answer is for this job; whether it is for every other one as well is seen by theirs
+        outcome = Outcome(job_id=item.job_id, state=None, exit=error.exit, error=error)
+    return Kept.of(outcome, before)
 
 
 def _before(plan: Plan, item: Item) -> bytes | None:
     """What there was of the job's result, to be compared with what comes now."""
-    path = plan.wanted.path(item.job_id)
-    return essence(path) if plan.refresh and path else None
+    path = plan.wanted.path(item.job_id) if plan.refresh else None
+    return essence(Path(path)) if path else None
 
 
 def _verified(plan: Plan, item: Item, entry: Entry) -> Entry | Kept:

@@ -6,18 +6,18 @@ folder: lock -> sweep -> manifest -> list -> jobs -> what was left -> (wait) -> 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from jobfetch import disk
-from jobfetch.errors import DiskError, Exit, JobfetchError, StillRunning
+from jobfetch.errors import DiskError, Exit, FolderLocked, JobfetchError, StillRunning
 from jobfetch.fetch.batch import MOST_FAILED_ROUNDS, TICK, Books, Folder, Plan
 from jobfetch.fetch.service import ends_the_run
 from jobfetch.fetch.sources import Source, batched
-from jobfetch.manifest import LOCK, Header, Manifest
+from jobfetch.manifest import ASSETS, LOCK, Header, Manifest
 
 Finish = Callable[[Folder], None]
 
@@ -49,27 +49,40 @@ def download(plan: Plan, books: Books, targets: Iterable[Target], finish: Finish
         JobfetchError: what ended the run for a reason of its own, after everything else was put in order.
 
     """
-    problem: JobfetchError | None = None
+    problems: list[JobfetchError] = []
     kept: list[_Open] = []
     with ExitStack() as all_of_them:
-        for target in targets:
-            opened = _begin(plan, books, target)
-            all_of_them.enter_context(opened.stack)
-            broke = _first(opened)
-            problem = problem or broke
-            if plan.waiting.wait and opened.folder.pending and opened.folder.may_go_on():
-                kept.append(opened)
-            else:
-                _end(opened, finish)
-            if _over(plan, books):
-                break
+        try:
+            for opened in _opened(plan, books, targets, problems):
+                all_of_them.enter_context(opened.stack)
+                problems += [broke] if (broke := _first(opened)) else []
+                if plan.waiting.wait and opened.folder.pending and opened.folder.may_go_on():
+                    kept.append(opened)
+                else:
+                    _end(opened, finish)
+                if _over(plan, books):
+                    break
+        except JobfetchError as error:
+            # what no other folder would get past; those that are open are put in order all the same
+            books.ending = books.ending or error
         try:
             _wait(plan, books, kept)
         except JobfetchError as error:
-            problem = problem or error
+            problems.append(error)
         for opened in kept:
             _end(opened, finish)
-    _conclude(plan, books, problem)
+    _conclude(plan, books, problems)
+
+
+def _opened(plan: Plan, books: Books, targets: Iterable[Target], problems: list[JobfetchError]) -> Iterator[_Open]:
+    """Each folder, open. One in which another run is at work is a problem of its own, and the others are visited."""
+    for target in targets:
+        try:
+            opened = _begin(plan, books, target)
+        except FolderLocked as locked:
+            problems.append(locked)
+            continue
+        yield opened
 
 
 def _begin(plan: Plan, books: Books, target: Target) -> _Open:
@@ -77,9 +90,10 @@ def _begin(plan: Plan, books: Books, target: Target) -> _Open:
     place = disk.folder(target.place)
     with ExitStack() as stack:
         stack.enter_context(disk.locked(place / LOCK, 0.0))
-        disk.sweep(place)
+        below = ASSETS if plan.wanted.assets else None
+        disk.sweep(place, below)
         # what was given up in flight leaves nothing behind either
-        stack.callback(disk.sweep, place)
+        stack.callback(disk.sweep, place, below)
         manifest = stack.enter_context(Manifest.begin(place, target.header))
         return _Open(Folder(plan, books, manifest), target.source, stack.pop_all())
 
@@ -101,21 +115,28 @@ def _first(opened: _Open) -> JobfetchError | None:
 
 
 def _end(opened: _Open, finish: Finish) -> None:
-    folder = opened.folder
-    folder.close()
-    if not isinstance(folder.books.ending, DiskError):
-        finish(folder)
-    opened.stack.close()
+    folder, books = opened.folder, opened.folder.books
+    with opened.stack:
+        folder.close()
+        try:
+            if not isinstance(books.ending, DiskError):
+                finish(folder)
+        except JobfetchError as error:
+            books.ending = books.ending or error
 
 
 def _over(plan: Plan, books: Books) -> bool:
     return bool(plan.stop.asked or books.ending or books.cut_short)
 
 
-def _conclude(plan: Plan, books: Books, problem: JobfetchError | None) -> None:
+def _conclude(plan: Plan, books: Books, problems: list[JobfetchError]) -> None:
     """Raise what ended the run for a reason of its own; where only time was up, that counts like a job that runs."""
-    if error := books.ending or plan.stop.error or problem:
-        raise error
+    reasons = [error for error in (books.ending, plan.stop.error, *problems) if error]
+    for other in problems:
+        if other is not reasons[0]:
+            plan.watcher.passed(other)
+    if reasons:
+        raise reasons[0]
     if books.cut_short:
         books.tally.add(None, None, Exit.RUNNING, _time_was_up(plan))
 

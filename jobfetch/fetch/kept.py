@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from jobfetch import disk
-from jobfetch.fetch.service import Wanted
 from jobfetch.model import Outcome
 
 # quotes within JSON text are escaped, so that this stands between two members only
@@ -29,15 +28,14 @@ class Kept:
     changed: bool | None = None
 
     @classmethod
-    def of(cls, outcome: Outcome, wanted: Wanted, before: bytes | None = None) -> Self:
-        """An outcome with what it left at the place that is wanted."""
-        path = wanted.path(outcome.job_id)
-        if path is None or str(path) not in outcome.files:
+    def of(cls, outcome: Outcome, before: bytes | None = None) -> Self:
+        """An outcome with the file that it left."""
+        if outcome.digest is None:
             return cls(outcome)
-        with disk.explained(path):
-            length, told = disk.digest(path)
-        changed = None if before is None else essence(path) != before
-        return cls(outcome, 1, path.name, length, told, changed)
+        length, sha256 = outcome.digest
+        path = outcome.files[0]
+        changed = None if before is None else essence(Path(path)) != before
+        return cls(outcome, 1, path.rpartition(os.sep)[2], length, sha256, changed)
 
 
 def essence(path: Path) -> bytes | None:

@@ -14,7 +14,9 @@ from jobfetch.errors import (
     StillRunning,
     UsageError,
 )
+from jobfetch.fetch.hearing import hashed, overheard
 from jobfetch.fetch.service import Service, Wanted, checked, ends_the_run, refused_link
+from jobfetch.manifest import ASSETS
 from jobfetch.model import (
     Asset,
     FailedItem,
@@ -67,29 +69,39 @@ def assets(service: Service, wanted: Wanted, job_id: str, reply: Reply) -> tuple
     if not found and not parts:
         return lost
     place = disk.folder(folder_of(wanted, job_id))
-    stored = tuple(_asset(service, place, number, asset, anew) for number, asset in enumerate(found, start=1))
-    return (*lost, *stored, *((walked(service, place, parts),) if parts else ()))
+    stored = tuple(
+        _asset(service, place, number, asset, anew, swept=wanted.recorded)
+        for number, asset in enumerate(found, start=1)
+    )
+    return (*lost, *stored, *((walked(service, place, parts, swept=wanted.recorded),) if parts else ()))
 
 
 def _asset(
-    service: Service, place: Path, number: int, asset: Asset, anew: Callable[[str], Request | None]
+    service: Service,
+    place: Path,
+    number: int,
+    asset: Asset,
+    anew: Callable[[str], Request | None],
+    *,
+    swept: bool,
 ) -> StoredAsset:
     """Store one linked file; one that cannot be had is told of, and does not stop the others.
 
     A link that is refused is resolved `anew` once.
     """
     try:
-        with disk.replacing(place / f"{number:04d}", suffix=lambda: suffix) as file:
-            reply = service.follow(asset.request, file)
+        with (
+            disk.replacing(place / f"{number:04d}", swept=swept, suffix=lambda: suffix) as file,
+            overheard(file, hashed) as sink,
+        ):
+            reply = service.follow(asset.request, sink)
             if refused_link(service, reply) and (fresh := anew(asset.path)):
-                reply = service.follow(fresh, file)
+                reply = service.follow(fresh, sink)
             checked(service, reply)
             if reply.media_type == "text/html" and not asset.page:
                 raise BadReply("the link answers with a web page")
             suffix = _SUFFIXES.get(reply.media_type, ".bin")
-            length = file.tell()
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # any binary file will do
+            length, [digest] = file.tell(), sink.heard()
     except JobfetchError as error:
         if _ends_the_job(error):
             raise
@@ -98,7 +110,7 @@ def _asset(
     return StoredAsset(path=asset.path, file=name, bytes=length, sha256=digest)
 
 
-def walked(service: Service, place: Path, parts: Parts) -> StoredAsset:
+def walked(service: Service, place: Path, parts: Parts, *, swept: bool = False) -> StoredAsset:
     """Store what comes window by window, a line each; fewer than promised is told of."""
     lines: list[bytes] = []
     path, problem = f"links.{parts.name}", None
@@ -118,7 +130,7 @@ def walked(service: Service, place: Path, parts: Parts) -> StoredAsset:
         problem = error.message
     if len(lines) != parts.count:
         problem = f"{len(lines)} of {parts.count} {parts.name} came" + (f": {problem}" if problem else "")
-    return _stored(place / f"{parts.name}{PARTS_SUFFIX}", path, lines, problem)
+    return _stored(place / f"{parts.name}{PARTS_SUFFIX}", path, lines, problem, swept=swept)
 
 
 def _ends_the_job(error: JobfetchError) -> bool:
@@ -126,9 +138,9 @@ def _ends_the_job(error: JobfetchError) -> bool:
     return ends_the_run(error) or isinstance(error, StillRunning)
 
 
-def _stored(path: Path, link: str, chunks: Iterable[bytes], problem: str | None = None) -> StoredAsset:
+def _stored(path: Path, link: str, chunks: Iterable[bytes], problem: str | None, *, swept: bool) -> StoredAsset:
     digest = hashlib.sha256()
-    with disk.replacing(path) as file:
+    with disk.replacing(path, swept=swept) as file:
         for chunk in chunks:
             digest.update(chunk)
             file.write(chunk)
@@ -141,7 +153,7 @@ def folder_of(wanted: Wanted, job_id: str) -> Path:
     """Where one job's linked files go: beside its record."""
     if wanted.output is None:
         raise UsageError("--assets needs a place for the files", hint="name one with -o FILE or -o FOLDER/")
-    return (wanted.output if wanted.folder else wanted.output.parent) / f"{disk.safe_name(job_id)}.assets"
+    return (wanted.output if wanted.folder else wanted.output.parent) / f"{disk.safe_name(job_id)}{ASSETS}"
 
 
 def places(wanted: Wanted, job_id: str, stored: tuple[StoredAsset, ...]) -> list[Path]:

@@ -211,7 +211,10 @@ class Saved:
 
 
 def _recorded(folder: Path) -> Iterator[Place]:
-    with Manifest.read(folder) as manifest:
+    found = Manifest.read(folder)
+    if found is None:
+        return
+    with found as manifest:
         if manifest.header.format == Format.RAW:
             raise UsageError(
                 f"{folder} holds the service's bytes (-f raw), and rows are made of records",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from jobfetch import disk, poll
 from jobfetch.errors import (
@@ -30,6 +31,7 @@ from jobfetch.model import (
     Json,
     Reply,
     Request,
+    Sink,
     Status,
     origin,
     safe_url,
@@ -40,7 +42,7 @@ from jobfetch.spec import PLAIN_ERRORS, Address, Provider, Schedule, look
 class Sender(Protocol):
     """Sends a request with credentials for their own origin; a good body goes into `sink` where one is given."""
 
-    def __call__(self, request: Request, *, sink: BinaryIO | None = None) -> Reply:
+    def __call__(self, request: Request, *, sink: Sink | None = None) -> Reply:
         """The reply, after the retries that it deserved."""
 
 
@@ -76,7 +78,7 @@ class Service:
 
         return again
 
-    def follow(self, request: Request, sink: BinaryIO | None = None) -> Reply:
+    def follow(self, request: Request, sink: Sink | None = None) -> Reply:
         """Ask for what a result links to; a secure service's link to an insecure address is not followed."""
         if self.address.base_url.startswith("https:") and not request.url.lower().startswith("https:"):
             raise BadReply(f"{safe_url(request.url)} is a link from https to plain http; not followed")
@@ -98,7 +100,7 @@ class Waiting:
     sleep: Callable[[float], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What is to become of the results: `output` None is standard output."""
 
@@ -112,14 +114,19 @@ class Wanted:
     query: Callable[[bytes], bytes] | None = None
     #: how a table is written; by its format alone where nothing else is said
     layout: Table | None = None
-    #: whether the folder is clean of what killed runs left: in a large one, looking again for every file takes long
-    swept: bool = False
+    #: whether a manifest keeps the books of the folder: it is swept then, and synced before a line is written
+    recorded: bool = False
 
-    def path(self, job_id: str) -> Path | None:
-        """Where one job's file goes; None for standard output."""
+    def path(self, job_id: str) -> str | None:
+        """Where one job's file goes; None for standard output. Text, since a batch asks for every job."""
         if self.output is None or not self.folder:
-            return self.output
-        return self.output / f"{disk.safe_name(job_id)}.json"
+            return None if self.output is None else str(self.output)
+        return f"{self._place}{disk.safe_name(job_id)}.json"
+
+    @cached_property
+    def _place(self) -> str:
+        """The folder as what a name is put behind."""
+        return str(self.output / "_")[:-1] if self.output else ""
 
     @property
     def shape(self) -> Table:
@@ -147,7 +154,7 @@ def ends_the_run(error: JobfetchError) -> bool:
 # --- the result ---
 
 
-def resolved(service: Service, job_id: str, status: Status, sink: BinaryIO | None) -> Reply:
+def resolved(service: Service, job_id: str, status: Status, sink: Sink | None) -> Reply:
     """The reply to the result request; a link that is refused is resolved anew once, from the job itself."""
     request = status.result
     for _ in range(2):

@@ -15,6 +15,13 @@ from jobfetch.spec import Item, ListApi, check_job_id
 Pages = Iterator[list[Item]]
 
 
+@dataclass(slots=True)
+class Allowance:
+    """How many jobs a run may take yet, over all its folders; None is any number."""
+
+    left: int | None = None
+
+
 class Source(Protocol):
     """Names jobs, lazily and a page at a time."""
 
@@ -43,13 +50,13 @@ def asker(service: Service) -> Callable[[Request], Reply]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """The jobs that the provider lists; at most `limit` of them."""
+    """The jobs that the provider lists; as many as the run may take."""
 
     service: Service
     listing: ListApi
     warn: Callable[[str], None]
     expect: Callable[[int], None] = lambda _: None
-    limit: int | None = None
+    allowance: Allowance = field(default_factory=Allowance)
     promised: int | None = None
     seen: set[int] = field(default_factory=set)
     many: bool = True
@@ -57,11 +64,11 @@ class Listed:
     @property
     def whole(self) -> bool:
         """Whether nothing was left out on purpose."""
-        return self.limit is None
+        return self.allowance.left is None
 
     def first(self) -> Pages:
         """The list from its beginning."""
-        return limited(self._walk(self.seen, self.promised), self.limit)
+        return limited(self._walk(self.seen, self.promised), self.allowance)
 
     def again(self, job_ids: tuple[str, ...]) -> Pages:
         """Those of these jobs that the list still names, then the others."""
@@ -90,11 +97,12 @@ class Listed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """The jobs that the user names; at most `limit` of them."""
+    """The jobs that the user names; as many as the run may take."""
 
     service: Service
     ids: Iterable[str]
-    limit: int | None = None
+    warn: Callable[[str], None]
+    allowance: Allowance = field(default_factory=Allowance)
     seen: set[int] = field(default_factory=set)
     whole: bool = False
 
@@ -105,14 +113,14 @@ class Named:
 
     def first(self) -> Pages:
         """The ids in their order, each once. `UsageError` for one that the service cannot have given out."""
-        return limited(batched(self._fresh()), self.limit)
+        return limited(batched(self._fresh()), self.allowance)
 
     def again(self, job_ids: tuple[str, ...]) -> Pages:
         """These jobs, with their states where the service tells many at once."""
         listing, service = self.service.provider.listing, self.service
         if listing is None:
             return batched(job_ids)
-        return pager.states(service.provider, listing, service.address, asker(service), job_ids)
+        return pager.states(service.provider, listing, service.address, asker(service), job_ids, warn=self.warn)
 
     def named(self, job_id: str) -> bool:
         """Whether the user has named this one."""
@@ -132,14 +140,14 @@ def batched(job_ids: Iterable[str], size: int = 100) -> Pages:
         yield [Item(job_id) for job_id in page]
 
 
-def limited(pages: Pages, most: int | None) -> Pages:
-    """Pages until so many jobs were named."""
-    left = most
+def limited(pages: Pages, allowance: Allowance) -> Pages:
+    """Pages until the run has taken as many jobs as it may."""
     for page in pages:
-        if left is None:
+        if allowance.left is None:
             yield page
             continue
-        yield page[:left]
-        left -= len(page[:left])
-        if left <= 0:
+        taken = page[: allowance.left]
+        allowance.left -= len(taken)
+        yield taken
+        if not allowance.left:
             return

@@ -30,10 +30,10 @@ class Workers:
     The threads are daemons: one that hangs in a request does not keep the program from ending.
     """
 
-    def __init__(self, *all_or_none: str, **lanes: int) -> None:
-        """Lanes with so many threads each; in those named first, one error is the end of everything."""
+    def __init__(self, ends: Callable[[Came], bool] = lambda _: False, **lanes: int) -> None:
+        """Lanes with so many threads each; `ends` is told of all that comes, where it comes: is it the end of everything?"""
         self._most = lanes
-        self._all_or_none = all_or_none
+        self._ends = ends
         self._halted = False
         self._work: dict[str, queue.SimpleQueue[Callable[[], Any] | None]] = {
             name: queue.SimpleQueue() for name in lanes
@@ -96,10 +96,12 @@ class Workers:
                 came = Came(lane, value=work())
             except BaseException as error:  # noqa: BLE001 - raised again by whoever keeps the books
                 came = Came(lane, error=error)
-                # at once, before another one of this lane begins: what is raised is for everybody
-                if lane in self._all_or_none:
+            try:
+                # at once, before this thread begins another
+                if self._ends(came):
                     self._halted = True
-            self._came.put(came)
+            finally:
+                self._came.put(came)
 
 
 class Stop:

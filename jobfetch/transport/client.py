@@ -9,11 +9,11 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import BinaryIO, Protocol
+from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
 from jobfetch.errors import BadReply, JobfetchError, StillRunning
-from jobfetch.model import Deadline, Purpose, Reply, Request, origin, retry_after, rfc3339, safe_url
+from jobfetch.model import Deadline, Purpose, Reply, Request, Sink, origin, retry_after, rfc3339, safe_url
 from jobfetch.spec import PLAIN_ERRORS, ErrorRules, Kind
 from jobfetch.transport.download import Download
 from jobfetch.transport.wire import Wire
@@ -71,7 +71,7 @@ class Transport:
         self._notify = notify
         self._jitter = jitter
 
-    def send(self, request: Request, *, signer: Signer | None = None, sink: BinaryIO | None = None) -> Reply:
+    def send(self, request: Request, *, signer: Signer | None = None, sink: Sink | None = None) -> Reply:
         """The reply, whatever its status, after the retries that it deserved; a good body goes into `sink`, if given.
 
         What came of a body before it was cut stays in the sink, and the next try asks for the rest where it can be had.

@@ -10,10 +10,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import BinaryIO
 
 from jobfetch.errors import BadReply, CutReply
-from jobfetch.model import Reply, http_date, safe_url
+from jobfetch.model import Reply, Sink, http_date, safe_url
 
 _STRONG_TAG = re.compile(r'"[\x21\x23-\x7e]*"')
 _RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
@@ -28,7 +27,7 @@ _PART, _NO_SUCH_PART = 206, 416
 class Download:
     """How much of one body lies in `file`, and what names the version that it is of."""
 
-    file: BinaryIO
+    file: Sink
     now: Callable[[], datetime]
     #: bytes that are kept
     have: int = 0

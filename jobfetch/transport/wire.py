@@ -1,4 +1,4 @@
-"""One request on the wire, and what came back: the only module that knows requests and urllib3.
+"""One request on the wire, and what came back: with `lines` the only module that knows requests and urllib3.
 
 It does not retry, does not follow redirects, and knows nothing of credentials: it gets headers and sends them.
 """
@@ -8,26 +8,23 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool, HTTPSConnectionPool
 
 from jobfetch.errors import BadReply, ConfigError, CutReply, JobfetchError, StillRunning, Unavailable
 from jobfetch.model import Deadline, Purpose, Reply, Request, encode, origin, safe_url
 from jobfetch.transport.download import Download
-from jobfetch.transport.reaper import Reaper, Watch
+from jobfetch.transport.lines import Adapter, Heard
+from jobfetch.transport.reaper import Reaper
 
 #: Bytes that may be held in memory to be parsed.
 PARSE_LIMIT = 512 * 1024 * 1024
@@ -68,7 +65,7 @@ class Wire:
         #: scheme, host and port that came out of `address` as they went in
         self._places: set[str] = set()
         self._local = threading.local()
-        self._adapters: list[_Adapter] = []
+        self._adapters: list[Adapter] = []
 
     def exchange(
         self, request: Request, url: str, headers: Mapping[str, str], download: Download | None = None
@@ -120,33 +117,38 @@ class Wire:
             adapter.close()
 
     def _exchange(
-        self, adapter: _Adapter, request: Request, url: str, headers: Mapping[str, str], download: Download | None
+        self, adapter: Adapter, request: Request, url: str, headers: Mapping[str, str], download: Download | None
     ) -> Reply:
         left = self._time_for(request)
-        response = adapter.send(
-            self._prepared(request, url, headers, packed=download is None and request.accept == "application/json"),
-            stream=True,
-            timeout=(min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left)),
-            verify=self._verify,
-            proxies=self._proxies_for(url),
-        )
-        with contextlib.closing(response):
-            reply = Reply(response.status_code, {k.lower(): v for k, v in response.headers.items()}, b"", url)
-            if reply.ok and download is not None:
-                if download.begin(reply):
-                    for piece in _pieces(response.raw):
-                        download.write(piece)
-                    download.end(reply)
-                return reply
-            limit = self._parse_limit if reply.ok else ERROR_LIMIT
-            if (
-                0 < (response.raw.length_remaining or 0) <= min(limit, CHUNK)
-                and "content-encoding" not in reply.headers
-            ):
-                body = response.raw.read()  # small, and as long as it says: no need to look for its end
-            else:
-                body = b"".join(_limited(response.raw.stream(CHUNK, decode_content=True), reply, limit))
-            return Reply(reply.status, reply.headers, body, url)
+        packed = download is None and request.accept == "application/json"
+        whole = self._headers(request, headers, packed=packed)
+        read_timeout = min(READ_TIMEOUT, left)
+        bare = request.method == "GET" and request.json is None and request.form is None
+        heard = adapter.ask(url, whole, read_timeout) if bare else None
+        if heard is None:
+            heard = adapter.hear(
+                _prepared(request, url, whole),
+                timeout=(min(CONNECT_TIMEOUT, left), read_timeout),
+                verify=self._verify,
+                proxies=self._proxies_for(url),
+            )
+        with contextlib.closing(heard):
+            return self._read(heard, url, download)
+
+    def _read(self, heard: Heard, url: str, download: Download | None) -> Reply:
+        reply = Reply(heard.status, heard.headers, b"", url)
+        if reply.ok and download is not None:
+            if download.begin(reply):
+                for piece in _pieces(heard.raw()):
+                    download.write(piece)
+                download.end(reply)
+            return reply
+        limit = self._parse_limit if reply.ok else ERROR_LIMIT
+        if 0 < (heard.length or 0) <= min(limit, CHUNK) and "content-encoding" not in reply.headers:
+            body = heard.read()  # small, and as long as it says: no need to look for its end
+        else:
+            body = b"".join(_limited(heard.raw().stream(CHUNK, decode_content=True), reply, limit))
+        return Reply(reply.status, reply.headers, body, url)
 
     def _too_late(self, url: str) -> JobfetchError:
         if self._deadline.left() > 0:
@@ -159,9 +161,7 @@ class Wire:
             raise StillRunning("the deadline passed")
         return left if request.purpose is Purpose.RESULT else min(left, SMALL_REPLY_TIMEOUT)
 
-    def _prepared(
-        self, request: Request, url: str, headers: Mapping[str, str], *, packed: bool
-    ) -> requests.PreparedRequest:
+    def _headers(self, request: Request, headers: Mapping[str, str], *, packed: bool) -> dict[str, str]:
         whole = {
             "User-Agent": self._user_agent,
             "Accept": request.accept,
@@ -172,20 +172,13 @@ class Wire:
         for name, value in whole.items():
             if not value.isascii() or not value.isprintable():
                 raise ConfigError(f"the header {name} cannot carry its value", hint="look for stray characters in it")
-        body = None if request.json is None else encode(request.json)
-        whole |= {"Content-Type": "application/json; charset=utf-8"} if body else {}
-        prepared = requests.PreparedRequest()
-        # the address has been prepared, and the headers are checked: once is enough, it is what costs most here
-        prepared.method, prepared.url, prepared.headers = request.method, url, CaseInsensitiveDict()
-        prepared.prepare_body(body or dict(request.form or {}), None)
-        prepared.headers = {**prepared.headers, **whole}  # type: ignore[assignment]  # any mapping does
-        return prepared
+        return whole
 
-    def _adapter(self) -> _Adapter:
+    def _adapter(self) -> Adapter:
         if not hasattr(self._local, "adapter"):
-            self._local.adapter = _Adapter()
+            self._local.adapter = Adapter()
             self._adapters.append(self._local.adapter)
-        adapter: _Adapter = self._local.adapter
+        adapter: Adapter = self._local.adapter
         return adapter
 
     def _proxies_for(self, url: str) -> dict[str, str]:
@@ -193,6 +186,17 @@ class Wire:
         if home not in self._proxies:
             self._proxies[home] = requests.utils.get_environ_proxies(url)
         return self._proxies[home]
+
+
+def _prepared(request: Request, url: str, headers: Mapping[str, str]) -> requests.PreparedRequest:
+    body = None if request.json is None else encode(request.json)
+    prepared = requests.PreparedRequest()
+    # the address has been prepared, and the headers are checked: once is enough, it is what costs most here
+    prepared.method, prepared.url, prepared.headers = request.method, url, CaseInsensitiveDict()
+    prepared.prepare_body(body or dict(request.form or {}), None)
+    told = {"Content-Type": "application/json; charset=utf-8"} if body else {}
+    prepared.headers = {**prepared.headers, **headers, **told}  # type: ignore[assignment]  # any mapping does
+    return prepared
 
 
 def proxy_for(url: str) -> str | None:
@@ -299,140 +303,3 @@ _TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], type[JobfetchError], str
         _CUT_HINT,
     ),
 )
-
-
-#: Origins whose connections a thread keeps, the same number that the pool manager keeps.
-_ORIGINS = 10
-
-
-class _Adapter(HTTPAdapter):
-    """requests' adapter over connections that the reaper can close; what is the same for every request is done once.
-
-    It belongs to one thread, so that a connection to each origin is all it needs.
-    """
-
-    def __init__(self) -> None:
-        self._watch: Watch | None = None
-        self._pools: dict[tuple[str, str, int], ConnectionPool] = {}
-        self._verified: set[HTTPConnectionPool] = set()
-        super().__init__(max_retries=0, pool_connections=_ORIGINS, pool_maxsize=1)
-
-    @contextlib.contextmanager
-    def watched_by(self, watch: Watch) -> Iterator[None]:
-        self._watch = watch
-        try:
-            yield
-        finally:
-            self._watch = None
-
-    def hold(self, line: socket.socket) -> None:
-        """A connection carries the request that is watched over this line."""
-        if self._watch:
-            self._watch.hold(line)
-
-    def let_go(self, line: socket.socket) -> None:
-        """A connection needs this line no longer; the body that is still in it may."""
-        if not self._watch or not self._watch.keep(line):
-            line.close()
-
-    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
-        """The pool of the request's origin, whose proxy and authorities stay what they are."""
-        home = origin(request.url)
-        if home not in self._pools:
-            if len(self._pools) == _ORIGINS:  # the manager is about to forget the oldest of them
-                self._forget()
-            self._pools[home] = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
-        return self._pools[home]
-
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Name the authorities to a pool once: it looks at the disk."""
-        if conn not in self._verified:
-            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]  # requests names no types here
-            self._verified.add(conn)
-
-    def request_url(self, request: Any, proxies: Any) -> str:
-        """What stands in the request line."""
-        return super().request_url(request, proxies) if proxies else str(request.path_url)
-
-    def build_response(self, req: Any, resp: Any) -> requests.Response:
-        """The reply without what nobody asks of it here: no cookies, no guess at an encoding."""
-        response = requests.Response()
-        response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
-        response.request, response.url = req, req.url
-        return response
-
-    def close(self) -> None:
-        """Close every connection."""
-        self._forget()
-        super().close()
-
-    def _forget(self) -> None:
-        # a pool closes its connections once nobody knows it
-        self._pools.clear()
-        self._verified.clear()
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = self._reapable_pools()
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = self._reapable_pools()
-        return manager
-
-    def _reapable_pools(self) -> dict[str, type[HTTPConnectionPool]]:
-        plain = type("Pool", (HTTPConnectionPool,), {"ConnectionCls": _reapable(HTTPConnection, self)})
-        secure = type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": _reapable(HTTPSConnection, self)})
-        return {"http": plain, "https": secure}
-
-
-def _reapable(base: Any, adapter: _Adapter) -> Any:
-    """urllib3's connection class, extended: the adapter gets the line of every request before it can block."""
-
-    class Connection(base):  # type: ignore[misc]  # the base is a parameter
-        line: socket.socket | None = None
-
-        def _new_conn(self) -> socket.socket:
-            sock: socket.socket = _in_time(self.timeout, super()._new_conn)
-            # a twin of the descriptor: TLS takes the socket itself over
-            self.line = sock.dup()
-            adapter.hold(self.line)
-            return sock
-
-        def request(self, *args: Any, **kwargs: Any) -> None:
-            if self.line:
-                adapter.hold(self.line)
-            super().request(*args, **kwargs)
-
-        def close(self) -> None:
-            line, self.line = self.line, None
-            if line:
-                adapter.let_go(line)
-            super().close()
-
-    return Connection
-
-
-def _in_time(seconds: float | None, connect: Callable[[], socket.socket]) -> socket.socket:
-    """Connect, or give up after so many seconds: looking up a name has no timeout of its own."""
-    outcome: list[socket.socket | BaseException] = []
-    given_up = threading.Event()
-
-    def run() -> None:
-        try:
-            outcome.append(connect())
-        except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that asked
-            outcome.append(error)
-        if given_up.is_set() and isinstance(outcome[0], socket.socket):
-            outcome[0].close()
-
-    thread = threading.Thread(target=run, name="jobfetch-connect", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        given_up.set()
-        raise requests.exceptions.ConnectTimeout
-    result = outcome[0]
-    if isinstance(result, BaseException):
-        raise result
-    return result

@@ -5,11 +5,13 @@ import re
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jobfetch import disk
 from jobfetch.sandbox import BATCHES, Sandbox
 
 from .program import HANGS, VERDICT, Here, Program, tree, until
@@ -151,6 +153,50 @@ def test_all_batches_of_a_project_have_a_folder_each(jobfetch: Program, out: Pat
     assert run.code in {0, 75}, run.said
     assert {path.name for path in out.iterdir()} <= {*BATCHES}
     assert sum(len(manifest(path)) - 1 for path in out.iterdir()) == 30
+
+
+def test_a_limit_holds_over_all_batches_of_a_project(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:
+    line = ("batch", "download", "playment", "-o", out, "--limit", "30")
+    run = jobfetch(*line, "--dry-run")
+    assert (run.code, len(run.out.splitlines())) == (0, 30)
+    assert [path.rpartition("/")[2] for path in paths(sandbox, "")] == ["details", "batch-3", "batch-0", "batch-250"]
+    assert jobfetch(*line, "--dry-run", "--json").verdict["data"] == {"would_fetch": 30, "done": 0, "running": 0}
+    assert jobfetch(*line).code == 0
+    assert jobfetch(*line, "--dry-run", "--json").verdict["data"] == {"would_fetch": 0, "done": 30, "running": 0}
+
+
+@contextmanager
+def at_work(*folders: Path) -> Iterator[None]:
+    """Another run at work in these folders."""
+    with ExitStack() as stack:
+        for folder in folders:
+            folder.mkdir(exist_ok=True)
+            stack.enter_context(disk.locked(folder / ".jobfetch.lock", 0.0))
+        yield
+
+
+def test_folders_in_which_another_run_is_at_work_do_not_keep_the_others_waiting(
+    jobfetch: Program, sandbox: Sandbox, out: Path
+) -> None:
+    line = ("batch", "download", "playment", "-o", out, "--limit", "3", "--wait")
+    with at_work(out / "batch-3", out / "batch-0"):
+        run = jobfetch(*line, "--json", "-v")
+    assert (run.code, run.verdict["counts"]) == (13, {"succeeded": 3})
+    assert f"{out / 'batch-3'} is held by another run" in run.verdict["error"]["message"]
+    assert f"warning: {out / 'batch-0'} is held by another run" in run.said
+    assert paths(sandbox, "/batch/batch-3") == []
+    made = {f"job-000{number}.json" for number in (1, 2, 3)}
+    assert {path.name for path in (out / "batch-250").iterdir()} == {"manifest.jsonl", *made}
+    assert jobfetch(*line).code == 0
+
+
+def test_asking_again_passes_by_a_folder_in_which_another_run_is_at_work(jobfetch: Program, out: Path) -> None:
+    for batch in ("batch-failing", "batch-unfinished"):
+        jobfetch(*ONE, batch, "-o", out, "--retries", "0")
+    with at_work(out / "batch-failing"):
+        run = jobfetch("batch", "retry", out, "--retries", "0", "--json")
+    assert (run.code, run.verdict["counts"]) == (13, {"running": 1})
+    assert "batch-failing is held" in run.verdict["error"]["message"]
 
 
 def test_jobs_that_the_list_tells_to_run_are_not_asked_for(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:

@@ -5,7 +5,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,11 @@ def vision(home: Path, out: Path) -> Callable[..., Any]:
         return program(*line, *options, stdin=ids.encode())
 
     return download
+
+
+def last_of(head: str) -> str:
+    """The last part of the path that was asked for."""
+    return head.split()[1].partition("?")[0].rpartition("/")[2]
 
 
 class Noted:
@@ -71,15 +76,43 @@ def test_a_rate_holds_for_all_workers_together(serve: Callable[[Talk], RawServer
     assert all(late - early >= 0.9 for early, late in zip(at, at[10:], strict=False))
 
 
-@pytest.mark.parametrize(("answer", "code", "most"), [(DOWN, 10, 20), (REFUSED, 4, 4)])
+@pytest.mark.parametrize("workers", [4, 64])
+@pytest.mark.parametrize(("answer", "code"), [(DOWN, 10), (REFUSED, 4)])
 def test_what_fails_alike_for_everybody_ends_the_run_with_one_message(
-    serve: Callable[[Talk], RawServer], vision: Callable[..., Any], answer: bytes, code: int, most: int
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any], out: Path, answer: bytes, code: int, *, workers: int
 ) -> None:
     server = serve(lambda peer: peer.send(answer))
-    run = vision(server, 200, "--retries", "0", "--workers", "4")
+    run = vision(server, 200, "--retries", "0", "--workers", str(workers))
     assert run.code == code
-    assert len(server.heads) <= most
+    # once ten have failed, only what is on its way by then comes in
+    assert 10 <= len(server.heads) <= 10 + workers
     assert run.said.count("error:") == 1
+    failed = [json.loads(line) for line in (out / "made" / "manifest.jsonl").read_text().splitlines()[1:]]
+    assert (len(failed), {each["error"]["exit_code"] for each in failed}) == (len(server.heads), {code})
+
+
+def test_a_credential_that_is_refused_for_one_job_costs_that_job_alone(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
+) -> None:
+    refused = ["7"]
+    server = serve(lambda peer: peer.send(REFUSED if last_of(peer.head) in refused else reply(DONE)))
+    run = vision(server, 9, "--json")
+    assert (run.code, run.verdict["counts"]) == (8, {"credentials": 1, "succeeded": 8})
+    refused.clear()
+    before = len(server.heads)
+    assert vision(server, 9).code == 0
+    assert [last_of(head) for head in server.heads[before:]] == ["7"]
+
+
+def test_a_login_that_is_refused_ends_the_run_at_once(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    server = serve(lambda peer: peer.send(REFUSED))
+    keys = {"CLIENT_SECRET": "s", "CLIENT_ID": "i", "TOKEN_URL": f"{server.url}/token", "PROJECT": "p"}
+    program = Here(home, {f"JOBFETCH_COGNITE_{name}": value for name, value in keys.items()})
+    line = ("batch", "download", "cognite", "--jobs", "-", "-o", out, "--base-url", server.url, "--workers", "1")
+    assert program(*line, stdin=b"1\n2\n3\n").code == 4
+    assert [head.split()[1] for head in server.heads] == ["/token"]
 
 
 def test_a_service_that_is_not_there_ends_the_run(home: Path, out: Path) -> None:
@@ -134,6 +167,45 @@ def test_a_run_that_waits_for_ids_from_a_pipe_can_be_interrupted(jobfetch: Progr
         assert b"Fatal" not in process.stderr.read()
     signal.signal(signal.SIGINT, before)
     assert process.returncode == 130
+
+
+TWO_BATCHES = {
+    "details": {"batches": [{"id": "one"}, {"id": "two"}]},
+    "one": {"jobs": [{"id": "1", "status": "in_progress"}, {"id": "2", "status": "in_progress"}]},
+    # the list does not tell of the second
+    "two": {"jobs": [{"id": "3", "status": "in_progress"}, {"id": "4"}]},
+    "4": {"job_id": "4", "status": "in_progress"},
+}
+
+
+def telling(data: Mapping[str, Any]) -> Talk:
+    """Playment, where each thing is told by the last part of its path."""
+    return lambda peer: peer.send(reply(json.dumps({"success": True, "data": data[last_of(peer.head)]}).encode()))
+
+
+def test_what_ends_the_run_leaves_the_folders_that_wait_in_order(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    (out / "two").mkdir()
+    (out / "two" / "manifest.jsonl").write_text("mine\n")
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "-o", out, "--base-url", serve(telling(TWO_BATCHES)).url, "--wait")
+    run = program(*line, "--json")
+    assert (run.code, run.verdict["counts"]) == (3, {"running": 2})
+    assert run.verdict["outputs"] == [str(out / "one" / "manifest.jsonl")]
+    assert not (out / "one" / ".jobfetch.lock").exists()
+
+
+def test_an_undocumented_state_in_a_list_is_warned_of_once_a_run_and_costs_no_request(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    server = serve(telling(TWO_BATCHES))
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "-o", out, "--base-url", server.url)
+    assert program(*line, "--dry-run").said.count("nobody has documented") == 1
+    run = program(*line)
+    assert (run.code, run.said.count("nobody has documented")) == (75, 1)
+    assert [last_of(head) for head in server.heads] == [*["details", "one", "two"] * 2, "4"]
 
 
 # --- who else is told ---

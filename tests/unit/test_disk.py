@@ -142,16 +142,17 @@ def test_an_interrupt_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> 
 
 def test_the_file_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     happened: list[str] = []
-    replace = Path.replace
+    replace = os.replace
 
-    def note_replace(self: Path, target: Path) -> Path:
+    def note_replace(source: str, target: str) -> None:
         happened.append("replace")
-        return replace(self, target)
+        replace(source, target)
 
     monkeypatch.setattr(os, "fsync", lambda _: happened.append("fsync"))
-    monkeypatch.setattr(Path, "replace", note_replace)
+    monkeypatch.setattr(os, "replace", note_replace)
     put(tmp_path / "out")
-    assert happened[:2] == ["fsync", "replace"]
+    # the file, its name, and its folder
+    assert happened == ["fsync", "replace", "fsync"]
 
 
 @pytest.fixture
@@ -219,7 +220,7 @@ def test_the_longest_names_can_be_written(tmp_path: Path, name: str) -> None:
 
 def leftover(path: Path, pid: int) -> Path:
     """A temporary file of the same name, as a process with this id would have left it."""
-    left = path.parent / f"{disk._prefix(path)}{pid}.0badcafe.part"
+    left = path.parent / f"{disk._prefix(path.name)}{pid}.0badcafe.part"
     left.touch()
     return left
 
@@ -245,6 +246,23 @@ def test_what_a_living_process_writes_is_left_alone(tmp_path: Path, pid: int) ->
     assert left.exists()
 
 
+def test_what_is_older_than_this_process_is_not_its_own_whatever_id_it_bears(tmp_path: Path) -> None:
+    left = leftover(tmp_path / "out", os.getpid())
+    os.utime(left, (1, 1))
+    put(tmp_path / "out")
+    assert not left.exists()
+
+
+def test_a_folder_is_swept_with_those_in_it_that_are_named(tmp_path: Path, dead: int) -> None:
+    (tmp_path / "a.assets").mkdir()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "link.assets").symlink_to(tmp_path / "mine")
+    places = (tmp_path, tmp_path / "a.assets", tmp_path / "mine")
+    left = [leftover(place / "1", pid) for place in places for pid in (dead, os.getpid(), os.getppid())]
+    disk.sweep(tmp_path, ".assets")
+    assert [each for each in left if each.exists()] == [left[2], left[5], *left[6:]]
+
+
 def test_what_belongs_to_another_file_is_left_alone(tmp_path: Path, dead: int) -> None:
     left = leftover(tmp_path / "other", dead)
     put(tmp_path / "out")
@@ -253,7 +271,7 @@ def test_what_belongs_to_another_file_is_left_alone(tmp_path: Path, dead: int) -
 
 def test_what_another_machine_left_is_left_alone(tmp_path: Path, dead: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr("socket.gethostname", lambda: "elsewhere")
+        elsewhere.setattr(disk, "_host", lambda: "c0ffee")
         left = leftover(tmp_path / "out", dead)
     put(tmp_path / "out")
     assert left.exists()

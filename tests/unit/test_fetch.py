@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 
@@ -15,7 +15,7 @@ from jobfetch.errors import CredentialsError, Exit, JobfetchError, NotFound, Res
 from jobfetch.fetch import Service, Wanted
 from jobfetch.fetch import linked as links
 from jobfetch.fetch.rows import maker
-from jobfetch.model import Asset, Document, Format, Outcome, Parts, Reply, Request, State, Status
+from jobfetch.model import Asset, Document, Format, Outcome, Parts, Reply, Request, Sink, State, Status
 from jobfetch.providers import cognite, expertai
 from jobfetch.spec import (
     Address,
@@ -65,7 +65,7 @@ def answer(body: Any = None, status: int = 200, content_type: str = "application
 def service(send: Send, made: Provider | None = None) -> Service:
     """A service that answers through a plain function; a good body goes where it is wanted."""
 
-    def into(request: Request, *, sink: BinaryIO | None = None) -> Reply:
+    def into(request: Request, *, sink: Sink | None = None) -> Reply:
         reply = send(request)
         if sink and reply.ok:
             sink.write(reply.body)

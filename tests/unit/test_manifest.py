@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from jobfetch import jobids
 from jobfetch.errors import BadReply, ConfigError, DiskError, Exit, NotFound, Partial, StillRunning, UsageError
-from jobfetch.manifest import LINKS_LOST, Entry, Header, Manifest, problem
-from jobfetch.model import State
+from jobfetch.manifest import LINKS_LOST, Entry, Header, Linked, Manifest, problem
+from jobfetch.model import State, StoredAsset
 
 HEADER = Header(
     schema="jobfetch.manifest/1", provider="acme", params={"project": "p"}, profile=None, format="json", origin="0f"
@@ -58,7 +59,9 @@ def test_a_torn_last_line_is_cut_off_before_anything_is_appended(
     file = tmp_path / "manifest.jsonl"
     whole = file.read_bytes()
     file.write_bytes(whole + torn)
-    with Manifest.read(tmp_path) as manifest:
+    read = Manifest.read(tmp_path)
+    assert read is not None
+    with read as manifest:
         assert len(manifest) == 1
     assert file.read_bytes() == whole + torn
     with begin() as manifest:
@@ -90,14 +93,14 @@ def test_the_folder_of_another_run_is_refused_and_left_alone(
     begin().__exit__()
     before = (tmp_path / "manifest.jsonl").read_bytes()
     with pytest.raises(UsageError, match="another run"):
-        begin(HEADER.model_copy(update=change))
+        begin(msgspec.structs.replace(HEADER, **change))
     assert (tmp_path / "manifest.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize("change", [{"format": "csv"}, {"profile": "work"}])
 def test_what_gives_the_same_jobs_is_the_same_folder(begin: Callable[..., Manifest], change: dict[str, Any]) -> None:
     begin().__exit__()
-    with begin(HEADER.model_copy(update=change)) as manifest:
+    with begin(msgspec.structs.replace(HEADER, **change)) as manifest:
         assert manifest.header == HEADER
 
 
@@ -140,9 +143,23 @@ def test_whether_a_job_is_asked_for_again(error: Any, done: bool) -> None:
 
 
 def test_a_job_whose_linked_files_were_lost_is_asked_for_again() -> None:
-    said = problem(Partial("x"), links_lost=True)
-    assert said
-    assert (said.code, entry("a", error=said).done) == (LINKS_LOST, False)
+    lost = [StoredAsset(path="mask", file=None, bytes=None, sha256=None, error="HTTP 404")]
+    for error in (Partial("x"), None):
+        said = problem(error, linked=lost)
+        assert said
+        assert (said.code, entry("a", error=said).done) == (LINKS_LOST, False)
+
+
+@pytest.mark.parametrize(
+    "file", ["../out", "a.assets/../../out", "a.assets/x/y", "b.assets/1.png", "a.assets/", "/out", "a.assets/.x"]
+)
+def test_a_linked_file_of_a_strange_name_is_none_of_the_job(tmp_path: Path, file: str) -> None:
+    (tmp_path / "a.json").write_bytes(b"{}")
+    (tmp_path / "a.assets" / "x").mkdir(parents=True)
+    for place in (tmp_path.parent / "out", tmp_path / "a.assets" / "x" / "y", tmp_path / "a.assets" / ".x"):
+        place.write_bytes(b"{}")
+    linked = Linked(file=file, bytes=2, sha256="x")
+    assert "no name" in (entry("a", assets=(linked,)).difference(tmp_path) or "")
 
 
 def test_a_job_that_runs_is_no_error() -> None:

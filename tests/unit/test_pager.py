@@ -10,7 +10,7 @@ import pytest
 
 from jobfetch import pager
 from jobfetch.errors import BadReply, Unavailable
-from jobfetch.fetch.sources import limited
+from jobfetch.fetch.sources import Allowance, limited
 from jobfetch.model import Reply, Request, State
 from jobfetch.paging import Cursor, NextUrl, Offset, Page, PageNumber
 from jobfetch.providers import justcrawl, playment
@@ -208,7 +208,7 @@ def test_the_walk_is_lazy() -> None:
             {"items": jobs(*range(len(asked) * 10, len(asked) * 10 + 10)), "next": str(len(asked))}, request.url
         )
 
-    pages = limited(walk(listing(), ask), 15)
+    pages = limited(walk(listing(), ask), Allowance(15))
     assert asked == []
     assert sum(map(len, pages)) == 15
     assert len(asked) == 2
@@ -261,3 +261,28 @@ def test_states_of_many_are_asked_for_in_as_few_questions_as_allowed() -> None:
     assert [len(each) for each in asked] == [100, 50]
     assert [item.job_id for item in found] == [*wanted]
     assert {item.job_id for item in found if item.state} == {"7"}
+
+
+def test_a_state_that_nobody_has_documented_is_warned_of_once_and_runs() -> None:
+    told: list[str] = []
+    pages = {
+        "": {"items": [{"id": "a", "status": "in_progress"}, {"id": "b", "status": "In_Progress"}], "next": "x"},
+        "x": {"items": [{"id": "c", "status": "completed"}, {"id": "d", "status": "in_progress"}]},
+    }
+    found = [item for page in walk(listing(word="status"), chain(pages), warn=told.append) for item in page]
+    assert {item.job_id for item in found if item.state is State.RUNNING} == {"a", "b", "d"}
+    assert told == ['playment says "in_progress", a state nobody has documented; taken as running']
+
+
+def test_bulk_status_warns_of_a_state_that_nobody_has_documented() -> None:
+    told: list[str] = []
+    api, ids_ = justcrawl.PROVIDER.listing, tuple(str(number) for number in range(150))
+    assert api
+
+    def ask(request: Request) -> Reply:
+        assert request.json
+        return answer([{"id": job_id, "status": "pondering"} for job_id in request.json["jobIds"]])
+
+    read = pager.states(justcrawl.PROVIDER, api, ADDRESS, ask, ids_, warn=told.append)
+    assert {item.state for page in read for item in page} == {State.RUNNING}
+    assert len(told) == 1

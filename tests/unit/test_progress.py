@@ -97,7 +97,7 @@ def test_work_that_nobody_has_begun_comes_back_after_an_error_for_all() -> None:
         raise Unavailable("down")
 
     begun: list[int] = []
-    with Workers("jobs", jobs=1) as workers:
+    with Workers(lambda came: came.error is not None, jobs=1) as workers:
         workers.give("jobs", fail)
         for number in range(5):
             workers.give("jobs", lambda number=number: begun.append(number))  # type: ignore[misc]

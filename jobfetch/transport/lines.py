@@ -1,0 +1,350 @@
+"""The connections of one thread: opened by requests and urllib3, closed on time by the reaper, asked again directly.
+
+Opening a connection takes all that the libraries know: proxies, TLS, authorities. To ask over one that is open takes
+the standard library alone, which leaves out most of what a small request costs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from http.client import HTTPMessage
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool, HTTPSConnectionPool
+
+from jobfetch.model import origin
+from jobfetch.transport.reaper import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A reply whose body is still to be read: header names in lower case, `length` in bytes where it is known.
+
+    `read` gives a whole body that is not packed; `raw` one of any kind, as urllib3 knows it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    length: int | None
+    read: Callable[[], bytes]
+    raw: Callable[[], Any]
+    close: Callable[[], None]
+
+
+#: Origins whose connections a thread keeps, the same number that the pool manager keeps.
+_ORIGINS = 10
+
+
+class Adapter(HTTPAdapter):
+    """requests' adapter over connections that the reaper can close; what is the same for every request is done once.
+
+    It belongs to one thread, so that a connection to each origin is all it needs.
+    """
+
+    def __init__(self) -> None:
+        self._watch: Watch | None = None
+        self._pools: dict[tuple[str, str, int], ConnectionPool] = {}
+        #: connections that lead to an origin itself, with no proxy in between
+        self._lines: dict[tuple[str, str, int], Any] = {}
+        self._verified: set[HTTPConnectionPool] = set()
+        super().__init__(max_retries=0, pool_connections=_ORIGINS, pool_maxsize=1)
+
+    @contextlib.contextmanager
+    def watched_by(self, watch: Watch) -> Iterator[None]:
+        """Have the reaper's eye on whatever is asked until the block is left."""
+        self._watch = watch
+        try:
+            yield
+        finally:
+            self._watch = None
+
+    def hold(self, line: socket.socket) -> None:
+        """A connection carries the request that is watched over this line."""
+        if self._watch:
+            self._watch.hold(line)
+
+    def let_go(self, line: socket.socket) -> None:
+        """A connection needs this line no longer; the body that is still in it may."""
+        if not self._watch or not self._watch.keep(line):
+            line.close()
+
+    def ask(self, url: str, headers: Mapping[str, str], seconds: float) -> Heard | None:
+        """The reply to a GET over a connection that is open and idle; None where there is none.
+
+        Raises:
+            requests.ReadTimeout: nothing came for so many seconds.
+            requests.ConnectionError: the line broke.
+
+        """
+        line, target = self._lines.get(origin(url)), _target(url)
+        if line is None or not line.is_connected or not target.isprintable() or " " in target or not target.isascii():
+            return None
+        if line.sock.gettimeout() != seconds:
+            line.sock.settimeout(seconds)
+        self.hold(line.line)
+        with _direct(line):
+            line.sock.sendall(_head(line, target, headers))
+            answer = _Answer(line.sock, method="GET")
+            try:
+                answer.begin()
+            except BaseException:
+                answer.close()
+                raise
+        if answer.will_close:
+            line.close()
+        return _heard(line, answer)
+
+    def opened(self, scheme: str, line: Any) -> None:
+        """A connection leads to its host itself, and carries a request there."""
+        self._lines[scheme, line.host.lower(), line.port] = line
+
+    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
+        """The pool of the request's origin, whose proxy and authorities stay what they are."""
+        home = origin(request.url)
+        if home not in self._pools:
+            if len(self._pools) == _ORIGINS:  # the manager is about to forget the oldest of them
+                self._forget()
+            self._pools[home] = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+        return self._pools[home]
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Name the authorities to a pool once: it looks at the disk."""
+        if conn not in self._verified:
+            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]  # requests names no types here
+            self._verified.add(conn)
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        """What stands in the request line."""
+        return super().request_url(request, proxies) if proxies else str(request.path_url)
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """The reply without what nobody asks of it here: no cookies, no guess at an encoding."""
+        response = requests.Response()
+        response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
+        response.request, response.url = req, req.url
+        return response
+
+    def hear(self, request: requests.PreparedRequest, **options: Any) -> Heard:
+        """The reply to any request, over a connection that is opened for it where none is."""
+        response = self.send(request, stream=True, **options)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        raw = response.raw
+        return Heard(response.status_code, headers, raw.length_remaining, raw.read, lambda: raw, response.close)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._forget()
+        super().close()
+
+    def _forget(self) -> None:
+        # a pool closes its connections once nobody knows it
+        self._lines.clear()
+        self._pools.clear()
+        self._verified.clear()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Have all pools open connections that can be closed on time."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._reapable_pools()
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        """The same through a proxy."""
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = self._reapable_pools()
+        return manager
+
+    def _reapable_pools(self) -> dict[str, type[HTTPConnectionPool]]:
+        plain = type("Pool", (HTTPConnectionPool,), {"ConnectionCls": _reapable(HTTPConnection, "http", self)})
+        secure = type(
+            "SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": _reapable(HTTPSConnection, "https", self)}
+        )
+        return {"http": plain, "https": secure}
+
+
+def _reapable(base: Any, scheme: str, adapter: Adapter) -> Any:
+    """urllib3's connection class, extended: the adapter gets the line of every request before it can block."""
+
+    class Connection(base):  # type: ignore[misc]  # the base is a parameter
+        response_class = _Answer
+        line: socket.socket | None = None
+
+        def _new_conn(self) -> socket.socket:
+            sock: socket.socket = _in_time(self.timeout, super()._new_conn)
+            # a twin of the descriptor: TLS takes the socket itself over
+            self.line = sock.dup()
+            adapter.hold(self.line)
+            return sock
+
+        def request(self, *args: Any, **kwargs: Any) -> None:
+            if self.line:
+                adapter.hold(self.line)
+            super().request(*args, **kwargs)
+            if self.proxy is None:
+                adapter.opened(scheme, self)
+
+        def close(self) -> None:
+            line, self.line = self.line, None
+            if line:
+                adapter.let_go(line)
+            super().close()
+
+    return Connection
+
+
+def _in_time(seconds: float | None, connect: Callable[[], socket.socket]) -> socket.socket:
+    """Connect, or give up after so many seconds: looking up a name has no timeout of its own."""
+    outcome: list[socket.socket | BaseException] = []
+    given_up = threading.Event()
+
+    def run() -> None:
+        try:
+            outcome.append(connect())
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that asked
+            outcome.append(error)
+        if given_up.is_set() and isinstance(outcome[0], socket.socket):
+            outcome[0].close()
+
+    thread = threading.Thread(target=run, name="jobfetch-connect", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        given_up.set()
+        raise requests.exceptions.ConnectTimeout
+    result = outcome[0]
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+# --- asking directly ---
+
+#: Where a field goes on in the next line.
+_FOLD = re.compile(r"[ \t]*\r?\n[ \t]*")
+_PLACE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+#: A head that can be read at a glance: each field on a line of its own, and a body of known length. There is one way
+#: only in which a text can match, so that what does not is found out at once.
+_HEAD = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2}) ([ -~]*)\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*\r\n){1,100})\r\n")
+#: Fields that say how long the body is, or what becomes of the connection after it.
+_FRAMING = {"content-length", "transfer-encoding", "connection"}
+_BODILESS = {204, 304}
+
+
+def _target(url: str) -> str:
+    """What stands in the request line for a URL that has been prepared."""
+    target = _PLACE.sub("", url, count=1).partition("#")[0]
+    return target if target.startswith("/") else f"/{target}"
+
+
+def _head(line: Any, target: str, headers: Mapping[str, str]) -> bytes:
+    """A request without a body; every part of it has been checked for what does not belong there."""
+    host = f"[{line.host}]" if ":" in line.host else line.host
+    port = "" if line.port == line.default_port else f":{line.port}"
+    fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"GET {target} HTTP/1.1\r\nHost: {host}{port}\r\n{fields}\r\n".encode("ascii")
+
+
+@contextlib.contextmanager
+def _direct(line: Any) -> Iterator[None]:
+    """The standard library's errors as those that the wire knows; the connection is closed with them."""
+    try:
+        yield
+    except TimeoutError:
+        line.close()
+        raise requests.ReadTimeout from None
+    except http.client.IncompleteRead:
+        line.close()
+        raise urllib3.exceptions.ProtocolError("cut") from None
+    except (http.client.HTTPException, OSError) as error:
+        line.close()
+        raise requests.ConnectionError(error) from None
+
+
+def _heard(line: Any, answer: http.client.HTTPResponse) -> Heard:
+    headers = {name.lower(): _FOLD.sub(" ", value) for name, value in answer.headers.raw_items()}
+    unpacking: list[urllib3.HTTPResponse] = []
+
+    def read() -> bytes:
+        with _direct(line):
+            return answer.read()
+
+    def raw() -> urllib3.HTTPResponse:
+        unpacking.append(
+            urllib3.HTTPResponse(
+                body=answer,
+                headers=headers,
+                status=answer.status,
+                preload_content=False,
+                decode_content=False,
+                original_response=answer,
+                request_method="GET",
+                # it closes the connection where the body does not come to its end, and gives it back otherwise
+                connection=line,
+                pool=_KEPT,
+            )
+        )
+        return unpacking[-1]
+
+    def close() -> None:
+        if not answer.isclosed():  # what is left of the body would be taken for the next reply
+            line.close()
+            answer.close()
+        for each in unpacking:
+            each.release_conn()
+
+    return Heard(answer.status, headers, answer.length, read, raw, close)
+
+
+class _Kept:
+    """Stands for a pool: the connection stays where it is."""
+
+    def _put_conn(self, line: Any) -> None:
+        """Nothing to do."""
+
+
+_KEPT: Any = _Kept()
+
+
+class _Answer(http.client.HTTPResponse):
+    """The standard library's reply, whose head is read at a glance where it is a plain one."""
+
+    def begin(self) -> None:
+        """Read the head."""
+        if self.headers is not None:
+            return
+        head = _plain(self.fp.peek(1))
+        if head is None:
+            super().begin()
+            return
+        size, self.status, self.reason, self.headers, self.length = head
+        self.fp.read(size)
+        self.version, self.code, self.msg = 11, self.status, self.headers
+        self.chunked = self.will_close = False
+
+
+def _plain(begun: bytes) -> tuple[int, int, str, HTTPMessage, int] | None:
+    """The size of a plain head, its status, reason and fields, and the length of the body; None for any other."""
+    match = _HEAD.match(begun)
+    if not match or int(match[1]) in _BODILESS:
+        return None
+    message = HTTPMessage()
+    framing: dict[str, list[str]] = {name: [] for name in _FRAMING}
+    for line in match[3].decode("ascii").split("\r\n")[:-1]:
+        name, _, value = line.partition(":")
+        message.set_raw(name, value.strip(" \t"))
+        if name.lower() in _FRAMING:
+            framing[name.lower()].append(value.strip(" \t"))
+    [length, *others] = framing["content-length"] or [""]
+    kept_open = [value.lower() for value in framing["connection"]] in ([], ["keep-alive"])
+    if others or framing["transfer-encoding"] or not kept_open or not re.fullmatch(r"[0-9]{1,18}", length):
+        return None
+    return match.end(), int(match[1]), match[2].decode("ascii").strip(), message, int(length)

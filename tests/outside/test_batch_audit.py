@@ -1,0 +1,157 @@
+"""`batch status`, `verify` and `retry` from outside, and those who are told elsewhere how a run ended."""
+
+import json
+import re
+import shlex
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobfetch.sandbox import Sandbox
+
+from .program import HANGS, Program, tree, until
+from .raw import Peer, RawServer, Talk, reply
+
+# within this process, where nothing speaks against it
+pytestmark = pytest.mark.here
+
+ONE = ("batch", "download", "playment", "--batch")
+
+
+# --- nothing is recorded yet ---
+
+
+@pytest.mark.parametrize("begun", [b"", b'{"schema":"jobfetch.mani', b'{"schema":"jobfetch.manifest/1","provider":"p'])
+def test_a_folder_in_which_nothing_is_recorded_yet_is_said_to_be_one(
+    jobfetch: Program, sandbox: Sandbox, out: Path, begun: bytes
+) -> None:
+    (out / "batch-3").mkdir()
+    (out / "batch-3" / "manifest.jsonl").write_bytes(begun)
+    for command in ("status", "verify", "retry"):
+        run = jobfetch("batch", command, out)
+        assert (run.code, "nothing is recorded yet" in (run.out + run.err).decode()) == (0, True), command
+    [told] = jobfetch("batch", "status", out, "--json").verdict["data"]
+    assert (told["provider"], told["jobs"], told["counts"]) == (None, 0, {})
+    assert sandbox.asked() == ()
+    run = jobfetch(*ONE, "batch-3", "-o", out, "--dry-run")
+    assert (run.code, len(run.out.splitlines())) == (0, 3)
+    assert tree(out) == {"batch-3/manifest.jsonl": begun}
+
+
+# --- the command that is printed ---
+
+GONE_FOR_NOW = reply(b"{}", status="503 Service Unavailable")
+
+
+def next_line(said: str) -> list[str]:
+    """The words of the command that was printed, without the program's name."""
+    [line] = re.findall(r"next: jobfetch (.*)", said)
+    return shlex.split(line)
+
+
+@pytest.mark.parametrize("secret", ["file", "stdin"])
+def test_the_command_that_is_printed_works_without_any_other_setting(
+    bare: Program, home: Path, out: Path, serve: Callable[[Talk], RawServer], secret: str
+) -> None:
+    (home / "key").write_text("a-key")
+    given, typed = (("--api-key-file", home / "key"), b"") if secret == "file" else (("--secret-stdin",), b"a-key")
+    data = {"state": "completed", "extraction": {}, "links": {}}
+    ill = [True]
+    server = serve(lambda peer: peer.send(GONE_FOR_NOW if ill[0] else reply(json.dumps(data).encode())))
+    (out / "ids").write_text("a\n")
+    run = None
+    for folder in ("zero", "one", "two"):
+        line = ("batch", "download", "exabase", "--jobs", out / "ids", "-o", out / "made" / folder)
+        run = bare(*line, *given, "--base-url", server.url, "--retries", "0", "--rate", "none", stdin=typed)
+        assert run.code == 10, run.said
+        assert "a-key" not in run.said
+    ill[0] = False
+    assert run
+    words = next_line(run.said)
+    assert bare(*words, stdin=typed).code == 0
+    # and for the folder above, which holds two more of them
+    again = [str(out / "made") if word == str(out / "made" / "two") else word for word in words]
+    assert bare(*again, stdin=typed).code == 0
+    assert len(tree(out / "made")) == 6
+    assert all("X-Api-Key: a-key" in head for head in server.heads)
+
+
+def test_the_command_that_is_printed_makes_the_table_that_was_asked_for(jobfetch: Program, out: Path) -> None:
+    line = ("batch", "download", "expertai", "-o", out, "--jobs", "-", "--retries", "0")
+    assert jobfetch(*line, stdin=b"pages\n").code == 0
+    run = jobfetch(*line, "-f", "csv", "--rows", "words", stdin=b"pages\nteapot\n")
+    assert run.code == 8, run.said
+    table = (out / "rows.csv").read_bytes()
+    (out / "rows.csv").unlink()
+    assert jobfetch(*next_line(run.said), "--retries", "0").code == 11
+    assert (out / "rows.csv").read_bytes() == table
+
+
+def test_asking_again_takes_no_option_of_another_service(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:
+    assert jobfetch(*ONE, "batch-unfinished", "-o", out).code == 75
+    sandbox.clear()
+    run = jobfetch("batch", "retry", out, "--client-id", "x")
+    assert (run.code, "takes no --client-id" in run.said, sandbox.asked()) == (2, True, ())
+
+
+# --- who else is told ---
+
+
+@pytest.mark.parametrize("command", ["verify", "retry"])
+def test_a_folder_that_is_not_there_is_reported_as_well(jobfetch: Program, out: Path, command: str) -> None:
+    run = jobfetch("batch", command, out / "none", "--report", out / "r.json", "--prom", out / "p.prom")
+    assert run.code == 2
+    assert json.loads((out / "r.json").read_text())["exit_code"] == 2
+    assert 'jobfetch_batch_exit_code{provider=""} 2' in (out / "p.prom").read_text()
+
+
+def test_verify_tells_others_what_it_found(jobfetch: Program, out: Path, serve: Callable[[Talk], RawServer]) -> None:
+    server = serve(lambda peer: peer.send(reply(b"OK")))
+    assert jobfetch(*ONE, "batch-3", "-o", out).code == 0
+    (out / "batch-3" / "job-0001.json").unlink()
+    told = ("--report", out / "r.json", "--prom", out / "p.prom", "--ping", f"{server.url}/x")
+    assert jobfetch("batch", "verify", out, *told).code == 8
+    report = json.loads((out / "r.json").read_text())
+    assert (report["exit_code"], report["provider"], len(report["data"])) == (8, "playment", 1)
+    assert 'jobfetch_batch_exit_code{provider="playment"} 8' in (out / "p.prom").read_text()
+    assert [head.split()[1] for head in server.heads] == ["/x/start", "/x/fail"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_last_ping_costs_nothing_of_the_verdict(
+    jobfetch: Program, out: Path, serve: Callable[[Talk], RawServer], how: signal.Signals
+) -> None:
+    def talk(peer: Peer) -> None:
+        if peer.head.split()[1] == "/x":
+            peer.hold()
+        peer.send(reply(b"OK"))
+
+    server = serve(talk)
+    line = (*ONE, "batch-3", "-o", out / "made", "--json", "--report", out / "r.json", "--ping", f"{server.url}/x")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with jobfetch.start(*line) as process:
+        until(lambda: len(server.heads) == 2)
+        process.send_signal(how)
+        told, said = process.communicate(timeout=HANGS)
+    signal.signal(signal.SIGINT, before)
+    assert process.returncode == 0, said
+    assert json.loads(told)["counts"] == {"succeeded": 3}
+    assert json.loads((out / "r.json").read_text())["exit_code"] == 0
+
+
+# --- ids that cannot be read ---
+
+
+@pytest.mark.parametrize("ids", [None, "name,number\nx,1\n"], ids=["no file", "no such column"])
+def test_ids_that_cannot_be_read_leave_no_folder(
+    jobfetch: Program, sandbox: Sandbox, out: Path, ids: str | None
+) -> None:
+    (out / "there").mkdir()
+    if ids:
+        (out / "ids").write_text(ids)
+    line = ("batch", "download", "playment", "-o", out / "made", "--jobs", out / "ids", "--jobs-key", "job_id")
+    run = jobfetch(*line, "--report", out / "r.json")
+    assert (run.code, (out / "made").exists(), sandbox.asked()) == (2, False, ())
+    assert json.loads((out / "r.json").read_text())["exit_code"] == 2

@@ -1,0 +1,117 @@
+"""Linked files of many jobs: lost ones are tried again, missing and spoilt ones are found, temporary ones are removed."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobfetch import disk
+from jobfetch.sandbox import Sandbox
+
+from .program import Here, Program, tree
+from .raw import Peer, RawServer, Talk, reply
+
+# within this process, where nothing speaks against it
+pytestmark = pytest.mark.here
+
+MASKS = ("batch", "download", "playment", "-o")
+PICTURE = reply(b"PNG", "content-type: image/png")
+
+
+@pytest.fixture
+def linking(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> Callable[..., tuple[Here, list[str], dict[str, bytes]]]:
+    """The program, a line that downloads one job with a linked file, and what its storage answers by path."""
+
+    def start() -> tuple[Here, list[str], dict[str, bytes]]:
+        answers = {"/t.png": PICTURE}
+        storage = serve(lambda peer: peer.send(answers[peer.head.split()[1]]))
+        job = {"id": "a", "state": "completed", "links": {}}
+        job |= {"extraction": {"common": {"thumbnail": f"{storage.url}/t.png"}}}
+
+        def talk(peer: Peer) -> None:
+            peer.send(reply(json.dumps(job).encode()))
+
+        (home / "ids").write_text("a\n")
+        line = ["batch", "download", "exabase", "--jobs", str(home / "ids"), "-o", str(out), "--assets"]
+        line += ["--base-url", serve(talk).url, "--retries", "0", "--rate", "none"]
+        return Here(home, {"JOBFETCH_EXABASE_API_KEY": "k"}), line, answers
+
+    return start
+
+
+Linking = Callable[[], tuple[Here, list[str], dict[str, bytes]]]
+
+
+@pytest.mark.parametrize("again", ["download", "retry"])
+def test_a_lost_link_that_was_allowed_is_tried_again_by_the_next_run(linking: Linking, out: Path, again: str) -> None:
+    program, line, answers = linking()
+    answers["/t.png"] = reply(b"{}", status="404 Not Found")
+    assert program(*line, "--allow-partial").code == 0
+    assert not (out / "failures.ndjson").exists()
+    assert program("batch", "status", out).code == 8
+    answers["/t.png"] = PICTURE
+    asked = (
+        line if again == "download" else ["batch", "retry", str(out), "--base-url", line[line.index("--base-url") + 1]]
+    )
+    assert program(*asked, "--allow-partial").code == 0
+    assert (out / "a.assets" / "0001.png").read_bytes() == b"PNG"
+    assert program("batch", "status", out).code == 0
+
+
+@pytest.mark.parametrize("shape", ["json", "raw"])
+def test_a_linked_file_that_is_missing_is_found_and_fetched_again(
+    jobfetch: Program, sandbox: Sandbox, out: Path, shape: str
+) -> None:
+    line = (*MASKS, out, "--jobs", "-", "--assets", "--reproducible", "-f", shape)
+    assert jobfetch(*line, stdin=b"masks\ndone\n").code == 0
+    before = {name: whole for name, whole in tree(out).items() if "manifest" not in name}
+    assert len(before) == 4
+    sandbox.clear()
+    assert jobfetch(*line, stdin=b"masks\ndone\n").code == 0
+    assert sandbox.asked() == ()
+    spoilt = out / "masks.assets" / "0001.png"
+    for spoil in (spoilt.unlink, lambda: spoilt.write_bytes(b"")):
+        spoil()
+        told = jobfetch("batch", "verify", out, "--json").verdict
+        assert (told["exit_code"], [each["job_id"] for each in told["data"]]) == (8, ["masks"])
+        assert jobfetch(*line, "--dry-run", stdin=b"masks\ndone\n").out == b"masks\n"
+        sandbox.clear()
+        assert jobfetch(*line, stdin=b"masks\ndone\n").code == 0
+        assert {name: whole for name, whole in tree(out).items() if "manifest" not in name} == before
+        assert not [one.path for one in sandbox.asked() if one.path.endswith("/jobs/done")]
+
+
+@pytest.mark.parametrize("shape", ["json", "raw"])
+def test_a_linked_file_that_has_changed_is_found_out_by_its_hash(jobfetch: Program, out: Path, shape: str) -> None:
+    line = (*MASKS, out, "--jobs", "-", "--assets", "-f", shape)
+    assert jobfetch(*line, stdin=b"masks\n").code == 0
+    spoilt = out / "masks.assets" / "0002.png"
+    good = spoilt.read_bytes()
+    spoilt.write_bytes(bytes(len(good)))
+    assert jobfetch(*line, stdin=b"masks\n").code == 0
+    assert spoilt.read_bytes() != good
+    [told] = jobfetch("batch", "verify", out, "--json").verdict["data"]
+    assert told["problem"] == "masks.assets/0002.png has changed"
+    assert jobfetch(*line, "--verify", stdin=b"masks\n").code == 0
+    assert spoilt.read_bytes() == good
+    spoilt.write_bytes(bytes(len(good)))
+    assert jobfetch("batch", "verify", out, "--repair").code == 0
+    assert spoilt.read_bytes() == good
+
+
+def test_what_a_dead_process_left_of_linked_files_is_removed_also_where_its_id_is_ours(
+    jobfetch: Program, out: Path
+) -> None:
+    line = (*MASKS, out, "--jobs", "-", "--assets")
+    (out / "masks.assets").mkdir()
+    (out / "gone.assets").mkdir()
+    prefix = disk._prefix("0001")
+    for folder in ("masks.assets", "gone.assets"):
+        (out / folder / f"{prefix}{os.getpid()}.0badcafe.part").touch()
+    assert jobfetch(*line, stdin=b"masks\ngone\n").code == 8
+    assert sorted(tree(out / "masks.assets")) == ["0001.png", "0002.png"]
+    assert tree(out / "gone.assets") == {}

@@ -1,0 +1,210 @@
+"""A connection that is open is asked again: every kind of reply is read to its end, or the connection is given up."""
+
+import gzip
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from jobfetch.errors import BadReply, CutReply, JobfetchError, StillRunning, Unavailable
+from jobfetch.model import Deadline, Purpose, Reply, Request
+from jobfetch.transport import Wire
+from jobfetch.transport.download import Download
+
+from .raw import Peer, RawServer, reply
+
+Serve = Callable[..., RawServer]
+Ask = Callable[..., Reply]
+
+OPEN = "Connection: keep-alive"
+FIRST, LAST = reply(b'{"first": 1}', OPEN), reply(b'{"last": 1}', OPEN)
+BODY = b'{"second": 2}'
+PACKED = gzip.compress(BODY)
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n"
+    + BODY[:7]
+    + b"\r\n6\r\n"
+    + BODY[7:]
+    + b"\r\n0\r\n\r\n"
+)
+
+
+class Line:
+    """A server that gives these replies over its first connection, and `LAST` from then on, over whichever."""
+
+    def __init__(self, *replies: bytes) -> None:
+        self.replies = [*replies]
+        self.heads: list[str] = []
+
+    def __call__(self, peer: Peer) -> None:
+        head: str | None = peer.head + "\r\n"
+        while head:
+            self.heads.append(f"{peer.number} {head}")
+            peer.send(self.replies.pop(0) if self.replies and peer.number == 1 else LAST)
+            head = _next_head(peer)
+
+
+def _next_head(peer: Peer) -> str | None:
+    read = b""
+    while not read.endswith(b"\r\n\r\n"):
+        more = peer.line.recv(4096)
+        if not more:
+            return None
+        read += more
+    return read.decode()
+
+
+@pytest.fixture
+def ask() -> Iterator[Ask]:
+    deadline = Deadline(time.monotonic() + 60, time.monotonic)
+    with closing(Wire(deadline=deadline, user_agent="jobfetch/test", parse_limit=2_000_000)) as wire:
+        yield lambda url, download=None, **more: wire.exchange(Request(url=url, **more), url, {"X-One": "1"}, download)
+
+
+def over(line: Line) -> list[str]:
+    """Which connection carried each request."""
+    return [head.partition(" ")[0] for head in line.heads]
+
+
+GOOD = {
+    "plain": reply(BODY, OPEN),
+    "fields said twice, and an empty one": reply(BODY, OPEN, "X-Empty:", "X-Twice: a", "X-Twice: b"),
+    "chunked": CHUNKED,
+    "packed": reply(PACKED, OPEN, "Content-Encoding: gzip"),
+    "an empty body": reply(b"", OPEN),
+    "no content": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "a refusal": reply(b'{"error": "no"}', OPEN, status="404 Not Found"),
+    "no reason": reply(BODY, OPEN).replace(b"200 OK", b"200"),
+    "a folded header": reply(BODY, OPEN).replace(b"\r\n", b"\r\nX-Folded: a\r\n b\r\n", 1),
+    "an interim reply": b"HTTP/1.1 100 Continue\r\n\r\n" + reply(BODY, OPEN),
+    "a length said twice": reply(BODY, OPEN, f"Content-Length: {len(BODY)}", f"content-length: {len(BODY)}"),
+    "large": reply(b'{"x": "' + b"y" * 1_000_000 + b'"}', OPEN),
+}
+
+
+@pytest.mark.parametrize("second", GOOD.values(), ids=GOOD)
+def test_what_comes_over_an_open_line_is_what_comes_over_a_fresh_one(serve: Serve, ask: Ask, second: bytes) -> None:
+    line, fresh = Line(FIRST, second), Line(second)
+    server, other = serve(line), serve(fresh)
+    ask(f"{server.url}/1")
+    again, anew = ask(f"{server.url}/2?a=b#c"), ask(f"{other.url}/2?a=b#c")
+    assert (again.status, again.headers, again.body) == (anew.status, anew.headers, anew.body)
+    assert ask(f"{server.url}/3").body == b'{"last": 1}'
+    assert over(line) == ["1", "1", "1"]
+    # what was asked is the same to the letter, but for the port
+    sent = [
+        each.heads[-1 if each is fresh else 1].partition(" ")[2].replace(str(where.port), "PORT")
+        for each, where in ((line, server), (fresh, other))
+    ]
+    assert sent[0] == sent[1].strip("\r\n") + "\r\n\r\n"
+
+
+BAD: dict[str, tuple[bytes, type[JobfetchError]]] = {
+    "half a body": (reply(BODY, OPEN, "Content-Length: 50"), CutReply),
+    "half a chunk": (CHUNKED[:60], CutReply),
+    "half a packed body": (
+        reply(PACKED[:-9], OPEN, "Content-Encoding: gzip", f"Content-Length: {len(PACKED)}"),
+        CutReply,
+    ),
+    "nothing": (b"", Unavailable),
+    "no HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", Unavailable),
+}
+
+
+@pytest.mark.parametrize(("second", "error"), BAD.values(), ids=BAD)
+def test_a_reply_that_is_cut_is_an_error(serve: Serve, ask: Ask, second: bytes, error: type[JobfetchError]) -> None:
+    def talk(peer: Peer) -> None:
+        peer.send(FIRST)
+        _next_head(peer)
+        peer.send(second)
+
+    server = serve(talk)
+    ask(f"{server.url}/1")
+    with pytest.raises(error):
+        ask(f"{server.url}/2")
+
+
+SPOILT: dict[str, tuple[bytes, type[JobfetchError]]] = {
+    "no chunk": (CHUNKED[:60] + b"zz\r\n", CutReply),
+    "not packed": (reply(b"plain text " * 100_000, OPEN, "Content-Encoding: gzip"), CutReply),
+    "more than may be held": (reply(b'{"x": "' + b"y" * 2_500_000, OPEN, "Content-Length: 3000000"), BadReply),
+}
+
+
+@pytest.mark.parametrize(("second", "error"), SPOILT.values(), ids=SPOILT)
+def test_a_line_with_the_rest_of_a_bad_reply_is_not_asked_again(
+    serve: Serve, ask: Ask, second: bytes, error: type[JobfetchError]
+) -> None:
+    line = Line(FIRST, second)
+    server = serve(line)
+    ask(f"{server.url}/1")
+    with pytest.raises(error):
+        ask(f"{server.url}/2")
+    assert ask(f"{server.url}/3").body == b'{"last": 1}'
+    assert over(line) == ["1", "1", "2"]
+
+
+def test_a_connection_to_a_proxy_is_not_one_to_its_host(
+    serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = Line(FIRST)
+    server = serve(line)
+    monkeypatch.setenv("HTTP_PROXY", server.url)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    ask("http://elsewhere.invalid/1")
+    ask(f"{server.url}/2")
+    assert [" ".join(head.split()[:3]) for head in line.heads] == ["1 GET http://elsewhere.invalid/1", "2 GET /2"]
+
+
+def test_a_line_that_is_to_be_closed_is_closed_and_its_reply_is_read(serve: Serve, ask: Ask) -> None:
+    line = Line(FIRST, reply(BODY, "Connection: close"))
+    server = serve(line)
+    ask(f"{server.url}/1")
+    assert ask(f"{server.url}/2").body == BODY
+    assert ask(f"{server.url}/3").body == b'{"last": 1}'
+    assert over(line) == ["1", "1", "2"]
+
+
+def test_the_rest_of_an_error_page_is_never_taken_for_the_next_reply(serve: Serve, ask: Ask) -> None:
+    # as much of it as is read, and the rest with the next request: nothing tells beforehand that there is more
+    page = reply(b"x" * 5 * 256 * 1024, OPEN, "Content-Type: text/html", "Content-Length: 1500000", status="500 Oops")
+    line = Line(FIRST, page, b"x" * (1_500_000 - 5 * 256 * 1024) + LAST)
+    server = serve(line)
+    ask(f"{server.url}/1")
+    assert ask(f"{server.url}/2").status == 500
+    assert ask(f"{server.url}/3").body == b'{"last": 1}'
+    assert over(line) == ["1", "1", "2"]
+
+
+def test_a_file_comes_over_an_open_line_too(serve: Serve, ask: Ask, tmp_path: Path) -> None:
+    line = Line(FIRST, CHUNKED)
+    server = serve(line)
+    ask(f"{server.url}/1")
+    with (tmp_path / "file").open("w+b") as file:
+        ask(f"{server.url}/2", Download(file=file, now=lambda: None), purpose=Purpose.RESULT)  # type: ignore[arg-type, return-value]
+    assert (tmp_path / "file").read_bytes() == BODY
+    assert over(line) == ["1", "1"]
+
+
+def test_a_line_that_says_nothing_is_closed_at_the_deadline(serve: Serve) -> None:
+    def talk(peer: Peer) -> None:
+        peer.send(FIRST)
+        peer.hold()
+
+    server = serve(talk)
+    deadline = Deadline(time.monotonic() + 2, time.monotonic)
+    with closing(Wire(deadline=deadline, user_agent="jobfetch/test")) as wire:
+        wire.exchange(Request(url=server.url), server.url, {})
+        with pytest.raises(StillRunning):
+            wire.exchange(Request(url=server.url), server.url, {})
+
+
+def test_a_post_is_not_asked_directly(serve: Serve, ask: Ask) -> None:
+    line = Line(FIRST)
+    server = serve(line)
+    ask(f"{server.url}/1")
+    ask(f"{server.url}/2", method="POST")
+    assert line.heads[1].startswith("1 POST /2 HTTP/1.1\r\n")
+    assert "Content-Length: 0" in line.heads[1]
