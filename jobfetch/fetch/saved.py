@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -31,9 +32,11 @@ from jobfetch.records import SCHEMA
 AT_ONCE = 50_000
 #: Bytes of a record that is not held as a whole.
 LARGE = 8 * 1024 * 1024
-#: Bytes, and number, of records that are gone through together.
-SMALL = 512 * 1024
+#: Bytes, and number, of records that are gone through together: so few that the processor's cache holds what becomes of them.
+TOGETHER = 64 * 1024
 FEW = 500
+#: Bytes of a record that is opened at once.
+SMALL = 1024 * 1024
 #: Bytes in which a record of ours tells its job.
 _HEAD = 4096
 
@@ -90,7 +93,7 @@ def blocks_of(place: Place, make_for: Callable[[str], Maker]) -> Iterator[Block]
 
 def blocks_of_some(places: Sequence[Place], make_for: Callable[[str], Maker]) -> Iterator[Block]:
     """The rows of a few records in their order, of many at once where their results are alike."""
-    read = [(place, _held(place)) for place in places]
+    read = [*_held(places)]
     for provider, group in groupby(read, key=lambda each: each[1].provider if each[1] else None):
         some = [*group]
         if provider is None:
@@ -111,12 +114,15 @@ def blocks_of_some(places: Sequence[Place], make_for: Callable[[str], Maker]) ->
                     yield from make.make(job_id, result, ())
 
 
-def _held(place: Place) -> _Saved | None:
-    """A record, read; None where it wants a look of its own: it is large, or linked files belong to it."""
-    with _named(place), place.path.open("rb") as file:
-        length = _length(file, place)
-        record = _small(file, place, length) if length <= SMALL else None
-    return None if record is None or record.assets else record
+def _held(places: Sequence[Place]) -> Iterator[tuple[Place, _Saved | None]]:
+    """Records, read; None for one that wants a look of its own: it is large, or linked files belong to it."""
+    for path, group in groupby(places, key=attrgetter("path")):
+        with disk.explained(path), path.open("rb") as file:
+            for place in group:
+                with _named(place):
+                    length = _length(file, place)
+                    record = _small(file, place, length) if length <= SMALL else None
+                yield place, None if record is None or record.assets else record
 
 
 def _length(file: BinaryIO, place: Place) -> int:
@@ -265,7 +271,7 @@ def _some(places: Iterable[Place]) -> Iterator[list[Place]]:
     some: list[Place] = []
     size = 0
     for place in places:
-        if some and (size + place.size > SMALL or len(some) >= FEW):
+        if some and (size + place.size > TOGETHER or len(some) >= FEW):
             yield some
             some, size = [], 0
         some.append(place)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, groupby, repeat
+from itertools import chain, groupby, islice
 from operator import attrgetter
 from typing import Any
 
@@ -73,31 +73,41 @@ class _Form:
 
     def block(self, provider: str, jobs: Sequence[Job], found: Sequence[Any]) -> Block | None:
         """The rows of some results; None where each wants a look of its own."""
-        names, objects, length = ["job_id"], found, 0
-        carried: list[list[bytes]] = [[encode(job_id) for job_id, _ in jobs]]
+        objects, length, counts = found, 0, list[list[int]]()
+        carried: list[tuple[str, list[bytes], int]] = []
         for level in self.levels:
             columns = columns_of(level.get, len(level.names), objects) if level.names else []
             lists: list[Any] = [*map(level.inside, objects)]
-            counts = [*map(len, lists)]
-            if not all(counts) or not all(map(are_leaves, columns)) or not _are_fixed(level, columns):
+            counts.append([*map(len, lists)])
+            if not all(counts[-1]) or not all(map(are_leaves, columns)) or not _are_fixed(level, columns):
                 return None
             length += sum(len(column.joined) for column in columns)
-            length += len(objects) * (level.weight + 1) + sum(counts)
-            carried += ([*map(bytes, columns[number].tokens)] for number in level.carried)
-            names += level.carried.values()
-            carried = [[*chain.from_iterable(map(repeat, tokens, counts))] for tokens in carried]
+            length += len(objects) * (level.weight + 1) + sum(counts[-1])
+            carried += (
+                (name, [*map(bytes, columns[number].tokens)], len(counts) - 1) for number, name in level.carried.items()
+            )
             objects = [*chain.from_iterable(lists)]
         columns, count = self.fields.columns(objects), len(objects)
         length += self.fields.accounted(count, columns) - 1 - count
         if length != sum(len(result) for _, result in jobs) or not all(map(are_leaves, columns)):
             return None
+        times = [*_times(counts), [1] * count]
         fields = {name: columns[number] for number, name in self.own.items() if columns[number].joined}
-        fields |= {name: Column.of(tokens) for name, tokens in zip(names[1:], carried[1:], strict=True)}
+        fields |= {name: Column.spread(tokens, times[level]) for name, tokens, level in carried}
         block = self.make.block(Opened(count, fields), self.same, self.word)
         if block is None:
             return None
-        same = {"provider": encode(provider), **block.same}
-        return Block(count, same, {"job_id": Column.of(carried[0]), **block.own})
+        job_ids = Column.spread([encode(job_id) for job_id, _ in jobs], times[0])
+        return Block(count, {"provider": encode(provider), **block.same}, {"job_id": job_ids, **block.own})
+
+
+def _times(counts: list[list[int]]) -> list[list[int]]:
+    """How many rows stand below each object of each level, of how many objects stand right below it."""
+    times = counts[-1:]
+    for above in reversed(counts[:-1]):
+        below = iter(times[0])
+        times.insert(0, [sum(islice(below, number)) for number in above])
+    return times
 
 
 def _are_fixed(level: _Level, columns: Sequence[Column]) -> bool:
