@@ -5,8 +5,9 @@ It knows no rule and no format: `flatten` makes blocks, `export` writes them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import Self
 
 import msgspec
@@ -23,15 +24,36 @@ Row = dict[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A token a row, and all of them one behind the other: much can be told of that at once."""
+    """A token a row, and all of them one behind the other: much can be told of that at once.
+
+    Where tokens come several times in a row, `few` holds each once, `joined` is made of these, and `times` tells how often
+    each comes.
+    """
 
     tokens: Sequence[Token]
     joined: bytes
+    few: Sequence[Token]
+    times: Sequence[int] | None = None
 
     @classmethod
     def of(cls, tokens: Sequence[Token]) -> Self:
         """A column of these tokens."""
-        return cls(tokens, b"".join(tokens))
+        return cls(tokens, b"".join(tokens), tokens)
+
+    @classmethod
+    def spread(cls, few: Sequence[Token], times: Sequence[int]) -> Self:
+        """A column in which each of these tokens comes so many times."""
+        return cls(repeated(few, times), b"".join(few), few, times)
+
+    def changed(self, change: Callable[[Token], Token]) -> Self:
+        """The same column with every token changed."""
+        few = [*map(change, self.few)]
+        return self.of(few) if self.times is None else self.spread(few, self.times)
+
+
+def repeated(few: Iterable[Token], times: Iterable[int]) -> list[Token]:
+    """Each of these tokens so many times."""
+    return [*chain.from_iterable(map(repeat, few, times))]
 
 
 @dataclass(frozen=True, slots=True)

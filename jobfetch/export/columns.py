@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
 
-from jobfetch.blocks import Block, Column
+from jobfetch.blocks import Block, Column, Token
 from jobfetch.spec import COMMON_COLUMNS, NUMBER_COLUMNS
 
 _NUMERIC = b"0123456789+-.eE"
@@ -59,16 +59,14 @@ def is_numeric(joined: bytes) -> bool:
 
 def kinds_of(column: Column, *, exact: bool) -> int:
     """What kinds of value these are; `exact` looks at every digit of a number that a double may not give back."""
-    joined, tokens = column.joined, column.tokens
+    joined, tokens = column.joined, column.few
     if is_numeric(joined):
         if not joined:
             return Kinds.NONE
-        integer = not joined.translate(None, _INTEGER)
-        told = b"e" not in joined and b"E" not in joined and not (integer and b"-0" in joined)
-        if told and (integer or exact):
-            told = max(map(len, tokens)) <= (_SURELY_INT64 if integer else _SURELY_DOUBLE)
-        if told:
-            return _INT if integer else _FLOAT
+        if joined.translate(None, _INTEGER):
+            return _FLOAT | _odd(joined, tokens, exact=exact)
+        if b"-0" not in joined and max(map(len, tokens)) <= _SURELY_INT64:
+            return _INT
     elif plain_texts(joined, len(tokens)) is not None:
         return _TEXT
     first = {bytes(token)[:1] for token in tokens}
@@ -77,6 +75,17 @@ def kinds_of(column: Column, *, exact: bool) -> int:
     found = 0
     for token in tokens:
         found |= kind_of(bytes(token))
+    return found
+
+
+def _odd(joined: bytes, tokens: Sequence[Token], *, exact: bool) -> int:
+    """What the numbers are that need a look of their own: those with a power of ten, and the long ones of an exact look."""
+    powers = b"e" in joined or b"E" in joined
+    long = exact and max(map(len, tokens)) > _SURELY_DOUBLE
+    found = 0
+    for token in map(bytes, tokens) if powers or long else ():
+        if (long and len(token) > _SURELY_DOUBLE) or b"e" in token or b"E" in token:
+            found |= kind_of(token)
     return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import BinaryIO
 
-from jobfetch.blocks import Block, Column, Token, text
+from jobfetch.blocks import Block, Column, Token, repeated, text
 from jobfetch.errors import BadReply
 from jobfetch.export.columns import is_numeric, plain_texts
 from jobfetch.model import decode, encode
@@ -48,6 +48,8 @@ class Csv:
         return b"\n".join(map(self.delimiter.join, zip(*parts, strict=True))) + b"\n"
 
     def _cells(self, column: Column, name: str, block: Block, *, alone: bool) -> Sequence[Token]:
+        if column.times is not None:
+            return repeated(self._cells(Column.of(column.few), name, block, alone=alone), column.times)
         tokens, joined = column.tokens, column.joined
         if is_numeric(joined) and not alone:
             return tokens

@@ -9,7 +9,7 @@ from pathlib import Path
 from jobfetch import disk, flatten
 from jobfetch.blocks import Block, blocks
 from jobfetch.fetch.linked import PARTS_SUFFIX
-from jobfetch.flatten import Result
+from jobfetch.flatten import Forms, Result
 from jobfetch.spec import Provider
 
 
@@ -17,11 +17,13 @@ from jobfetch.spec import Provider
 class Maker:
     """Makes the rows of one job after another: (job id, result, its linked files) -> rows.
 
-    `lists` names what may be long in a result, and need not be held.
+    `lists` names what may be long in a result, and need not be held. `forms` makes the rows of many jobs at once, where
+    no linked files belong to them.
     """
 
     make: Callable[[str, Result, Sequence[Path]], Iterator[Block]]
     lists: frozenset[str] = frozenset()
+    forms: Forms | None = None
 
 
 def maker(provider: Provider, asked: str | None) -> Maker:
@@ -30,7 +32,8 @@ def maker(provider: Provider, asked: str | None) -> Maker:
     if asked is not None and asked in rules.named:
         view = asked
         return Maker(lambda job_id, result, _: blocks(flatten.view(rules, view, name, job_id, bytes(result))))
-    walk, lists = flatten.walker(flatten.by_path(rules, asked) if asked else rules)
+    rules = flatten.by_path(rules, asked) if asked else rules
+    walk, lists = flatten.walker(rules)
 
     def made(job_id: str, result: Result, files: Sequence[Path]) -> Iterator[Block]:
         yield from walk(name, job_id, result)
@@ -39,4 +42,4 @@ def maker(provider: Provider, asked: str | None) -> Maker:
                 with disk.explained(path), path.open("rb") as lines:
                     yield from flatten.part_blocks(rules, name, job_id, lines)
 
-    return Maker(made, lists)
+    return Maker(made, lists, flatten.Forms.of(rules))

@@ -10,9 +10,10 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -31,6 +32,11 @@ from jobfetch.records import SCHEMA
 AT_ONCE = 50_000
 #: Bytes of a record that is not held as a whole.
 LARGE = 8 * 1024 * 1024
+#: Bytes, and number, of records that are gone through together: so few that the processor's cache holds what becomes of them.
+TOGETHER = 64 * 1024
+FEW = 500
+#: Bytes of a record that is opened at once.
+SMALL = 1024 * 1024
 #: Bytes in which a record of ours tells its job.
 _HEAD = 4096
 
@@ -75,18 +81,67 @@ _RECORDS = msgspec.json.Decoder(_Saved)
 
 def blocks_of(place: Place, make_for: Callable[[str], Maker]) -> Iterator[Block]:
     """The rows of one record; an error names its file. `make_for` gives what makes rows for a provider."""
-    with disk.explained(place.path), place.path.open("rb") as file:
-        length = (place.length if place.length is not None else file.seek(0, os.SEEK_END)) or 0
-        try:
-            if length > LARGE:
-                provider, job_id, assets, result = _large(file, place, length, make_for)
-            else:
-                file.seek(place.start)
-                record = _opened(file.read(length))
-                provider, job_id, assets, result = record.provider, record.job_id, record.assets, bytes(record.result)
-            yield from make_for(provider).make(job_id, result, _linked(place, assets))
-        except BadReply as error:
-            raise BadReply(f"{place.path} (job {place.job_id}): {error.message}", hint=error.hint) from None
+    with _named(place), place.path.open("rb") as file:
+        length = _length(file, place)
+        if length > LARGE:
+            provider, job_id, assets, result = _large(file, place, length, make_for)
+        else:
+            record = _small(file, place, length)
+            provider, job_id, assets, result = record.provider, record.job_id, record.assets, bytes(record.result)
+        yield from make_for(provider).make(job_id, result, _linked(place, assets))
+
+
+def blocks_of_some(places: Sequence[Place], make_for: Callable[[str], Maker]) -> Iterator[Block]:
+    """The rows of a few records in their order, of many at once where their results are alike."""
+    read = [*_held(places)]
+    for provider, group in groupby(read, key=lambda each: each[1].provider if each[1] else None):
+        some = [*group]
+        if provider is None:
+            for place, _ in some:
+                yield from blocks_of(place, make_for)
+            continue
+        with _named(some[0][0]):
+            make = make_for(provider)
+        jobs = [(record.job_id, bytes(record.result)) for _, record in some if record]
+        rest = (place for place, _ in some)
+        for alike, block in make.forms.groups(provider, jobs) if make.forms else [(jobs, None)]:
+            theirs = zip(islice(rest, len(alike)), alike, strict=True)
+            if block:
+                yield block
+                continue
+            for place, (job_id, result) in theirs:
+                with _named(place):
+                    yield from make.make(job_id, result, ())
+
+
+def _held(places: Sequence[Place]) -> Iterator[tuple[Place, _Saved | None]]:
+    """Records, read; None for one that wants a look of its own: it is large, or linked files belong to it."""
+    for path, group in groupby(places, key=attrgetter("path")):
+        with disk.explained(path), path.open("rb") as file:
+            for place in group:
+                with _named(place):
+                    length = _length(file, place)
+                    record = _small(file, place, length) if length <= SMALL else None
+                yield place, None if record is None or record.assets else record
+
+
+def _length(file: BinaryIO, place: Place) -> int:
+    return (place.length if place.length is not None else file.seek(0, os.SEEK_END)) or 0
+
+
+def _small(file: BinaryIO, place: Place, length: int) -> _Saved:
+    file.seek(place.start)
+    return _opened(file.read(length))
+
+
+@contextmanager
+def _named(place: Place) -> Iterator[None]:
+    """Says whose record it was."""
+    try:
+        with disk.explained(place.path):
+            yield
+    except BadReply as error:
+        raise BadReply(f"{place.path} (job {place.job_id}): {error.message}", hint=error.hint) from None
 
 
 def _large(
@@ -167,9 +222,10 @@ class Saved:
         """Every row."""
         with ExitStack() as stack:
             runs = [_read(stack.enter_context(run.open(encoding="utf-8"))) for run in self._runs]
-            for place, _ in groupby(heapq.merge(*runs, self._few)):
-                yield from blocks_of(place, self.make_for)
-                self.read(place.size)
+            places = (place for place, _ in groupby(heapq.merge(*runs, self._few)))
+            for some in _some(places):
+                yield from blocks_of_some(some, self.make_for)
+                self.read(sum(place.size for place in some))
 
     def _all(self, paths: Sequence[Path], but: Path | None) -> Iterator[Place]:
         for path in paths:
@@ -208,6 +264,20 @@ class Saved:
                 file.seek(start)
                 job_id = _job_id(path, file.read(min(_HEAD, length)), start, length)
                 yield Place(job_id, path, start, length, length)
+
+
+def _some(places: Iterable[Place]) -> Iterator[list[Place]]:
+    """Places of a few records each, so many that they are held easily."""
+    some: list[Place] = []
+    size = 0
+    for place in places:
+        if some and (size + place.size > TOGETHER or len(some) >= FEW):
+            yield some
+            some, size = [], 0
+        some.append(place)
+        size += place.size
+    if some:
+        yield some
 
 
 def _recorded(folder: Path) -> Iterator[Place]:

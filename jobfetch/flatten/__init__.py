@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from jobfetch.blocks import Block, Row, text
 from jobfetch.errors import BadReply
+from jobfetch.flatten.forms import Forms, Job
 from jobfetch.flatten.long import Large, shortened
 from jobfetch.flatten.node import Node, Result
 from jobfetch.flatten.rules import by_path, compiled_kind
@@ -19,6 +20,8 @@ from jobfetch.model import encode
 from jobfetch.spec import RowRules, Rows
 
 __all__ = [
+    "Forms",
+    "Job",
     "Large",
     "Result",
     "Row",

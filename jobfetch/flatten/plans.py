@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from jobfetch.blocks import Block, Column, Row
+from jobfetch.blocks import Block, Column, Row, Token
 from jobfetch.flatten.leaves import free
 from jobfetch.flatten.rules import Kind, Place
 from jobfetch.flatten.shapes import Opened
@@ -68,14 +69,13 @@ class Maker:
         """One block of many elements; None where each wants a look of its own."""
         plan = self._plan(opened, carried, kind)
         fields = {name: _compacted(column) for name, column in opened.fields.items()}
-        if not all(_UNFILLED.isdisjoint(map(bytes, fields[name].tokens)) for name in plan.filled):
+        if not all(_UNFILLED.isdisjoint(map(bytes, fields[name].few)) for name in plan.filled):
             return None
         own = {column: fields[name] for column, name in plan.own.items()}
         same = {**plan.same, **{column: carried[name] for column, name in plan.carried.items()}}
         for column, place in plan.picked.items():
             if place.name in fields:
-                tokens = fields[place.name].tokens
-                picked = Column.of([_filled(place.of({place.name: bytes(token)})) for token in tokens])
+                picked = fields[place.name].changed(partial(_picked, place))
                 own |= {column: picked} if picked.joined else {}
             elif filled := _filled(place.of(carried)):
                 same[column] = filled
@@ -130,10 +130,13 @@ def _filled(token: bytes | None) -> bytes:
     return b"" if token is None or token in _UNFILLED else token
 
 
+def _picked(place: Place, token: Token) -> bytes:
+    return _filled(place.of({place.name: bytes(token)}))
+
+
 def _compacted(column: Column) -> Column:
     """The same column, lists in it without white space."""
     joined = column.joined
     if (b"[" not in joined and b"{" not in joined) or not any(space in joined for space in _SPACES):
         return column
-    tokens = column.tokens
-    return Column.of([compact(bytes(token)) if token and opens(token) in {b"[", b"{"} else token for token in tokens])
+    return column.changed(lambda token: compact(bytes(token)) if token and opens(token) in {b"[", b"{"} else token)

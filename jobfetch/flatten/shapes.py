@@ -5,7 +5,8 @@ It never guesses: a list that is not accounted for byte by byte is given back un
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from operator import attrgetter, or_
 from typing import Any
@@ -21,7 +22,7 @@ MOST_FIELDS = 500
 PATIENCE = 16
 
 #: key -> what stands there: more of it where it is an object, None where it is a leaf.
-_Tree = dict[str, Any]
+Tree = dict[str, Any]
 _Path = tuple[str, ...]
 
 
@@ -34,15 +35,70 @@ class Opened:
 
 
 @dataclass(slots=True)
-class Shape:
-    """How the elements of a list have looked so far."""
+class Fields:
+    """The fields that elements have had so far, and how all of them are taken out of many elements at once."""
 
-    _tree: _Tree = field(default_factory=dict)
-    _names: list[str] = field(default_factory=list)
-    _decoder: Any = None
+    #: what opens one element; it knows the fields of now
+    struct: Any = None
+    names: list[str] = field(default_factory=list)
+    #: whether these are names: too many of them are data, and two may look the same
+    fit: bool = True
+    _tree: Tree = field(default_factory=dict)
     _get: Any = None
     #: bytes of an element that has every field, beside its tokens
     _weight: int = 0
+
+    @property
+    def keys(self) -> Iterable[str]:
+        """The keys of the elements themselves."""
+        return self._tree.keys()
+
+    def learn(self, found: Iterable[msgspec.Raw]) -> bool:
+        """Remember how elements look; whether there was anything new."""
+        before = len(_paths(self._tree))
+        for element in found:
+            if opens(element) == b"{":
+                _merge(self._tree, element)
+        paths = _paths(self._tree)
+        self.names = [".".join(path) for path in paths]
+        self.fit = len(paths) <= MOST_FIELDS and len({*self.names}) == len(paths)
+        if not self.fit or len(paths) == before:
+            return False
+        self._get = attrgetter(*_places(self._tree))
+        self._weight = _weight(self._tree, iter([Column.of([b"0"])] * len(paths)), 1)[1] + 1
+        try:
+            self.struct = _struct(self._tree)
+        except ValueError:  # a key that the decoder cannot look for
+            self.fit = False
+        return True
+
+    def copy(self) -> Fields:
+        """The same fields, to learn more of."""
+        return Fields(_tree=deepcopy(self._tree))
+
+    def sample(self, tokens: Sequence[bytes]) -> bytes:
+        """An element with these tokens, in the order of the names."""
+        return _sample(self._tree, iter(tokens))
+
+    def columns(self, found: Sequence[Any]) -> list[Column]:
+        """A column for every field, of elements that were opened."""
+        return columns_of(self._get, len(self.names), found)
+
+    def accounted(self, count: int, columns: list[Column]) -> int:
+        """How long the compact list must be that holds these tokens and nothing else: brackets and commas are in it."""
+        tokens = sum(len(column.joined) for column in columns)
+        if all(all(column.tokens) for column in columns):
+            return 1 + tokens + count * (self._weight + 1)
+        _, weight = _weight(self._tree, iter(columns), count)
+        return 1 + tokens + weight + 2 * count
+
+
+@dataclass(slots=True)
+class Shape:
+    """How the elements of a list have looked so far."""
+
+    _fields: Fields = field(default_factory=Fields)
+    _decoder: Any = None
     _tried: int = 0
     _failed: int = 0
 
@@ -56,53 +112,40 @@ class Shape:
         except msgspec.MsgspecError:
             found = None
         if found:
-            rows = map(self._get, found)
-            tokens: list[Sequence[Token]] = [*zip(*rows, strict=True)] if len(self._names) > 1 else [[*rows]]
-            columns = [*map(Column.of, tokens)]
-            if self._accounted(len(found), columns) == len(raw) and all(map(_are_leaves, columns)):
-                return Opened(len(found), {n: c for n, c in zip(self._names, columns, strict=True) if c.joined})
+            columns = self._fields.columns(found)
+            if self._fields.accounted(len(found), columns) == len(raw) and all(map(are_leaves, columns)):
+                named = zip(self._fields.names, columns, strict=True)
+                return Opened(len(found), {name: column for name, column in named if column.joined})
         self._failed += 1
         return None
-
-    def _accounted(self, count: int, columns: list[Column]) -> int:
-        """How long the compact list must be that holds these tokens and nothing else: brackets and commas are in it."""
-        tokens = sum(len(column.joined) for column in columns)
-        if all(all(column.tokens) for column in columns):
-            return 1 + tokens + count * (self._weight + 1)
-        _, weight = _weight(self._tree, iter(columns), count)
-        return 1 + tokens + weight + 2 * count
 
     def learn(self, raw: bytes | msgspec.Raw) -> bool:
         """Remember how the elements of a list look; whether there was anything new."""
         if self._failed > PATIENCE + self._tried // 2:
             return False
-        before = len(_paths(self._tree))
-        for element in elements(raw):
-            if opens(element) == b"{":
-                _merge(self._tree, element)
-        paths = _paths(self._tree)
-        self._names = [".".join(path) for path in paths]
-        if len(paths) > MOST_FIELDS or len({*self._names}) < len(paths):
+        news = self._fields.learn(elements(raw))
+        if not self._fields.fit:
             self._failed, self._decoder = 1 << 62, None
-            return False
-        if len(paths) > before:
-            self._get = attrgetter(*_places(self._tree))
-            self._weight = _weight(self._tree, iter([Column.of([b"0"])] * len(paths)), 1)[1] + 1
-            try:
-                self._decoder = msgspec.json.Decoder(list[_struct(self._tree)])  # type: ignore[misc]
-            except ValueError:  # a key that the decoder cannot look for
-                self._failed, self._decoder = 1 << 62, None
-        return len(paths) > before
+        elif news:
+            self._decoder = msgspec.json.Decoder(list[self._fields.struct])  # type: ignore[name-defined]
+        return news and self._fields.fit
 
 
-def _are_leaves(column: Column) -> bool:
+def columns_of(get: Any, many: int, found: Iterable[Any]) -> list[Column]:
+    """So many columns out of things that were opened; `get` takes all fields out of one."""
+    rows = map(get, found)
+    tokens: list[Sequence[Token]] = [*zip(*rows, strict=True)] if many > 1 else [[*rows]]
+    return [*map(Column.of, tokens)]
+
+
+def are_leaves(column: Column) -> bool:
     """Whether no object hides among these tokens but empty ones."""
     if b"{" not in column.joined:
         return True
     return all(bytes(token) == b"{}" or bytes(token)[:1] != b"{" for token in column.tokens)
 
 
-def _merge(tree: _Tree, element: msgspec.Raw) -> None:
+def _merge(tree: Tree, element: msgspec.Raw) -> None:
     for key, raw in members(element).items():
         inside = opens(raw) == b"{" and bool(members(raw))
         known = tree.setdefault(key, {} if inside else None)
@@ -110,7 +153,7 @@ def _merge(tree: _Tree, element: msgspec.Raw) -> None:
             _merge(known, raw)
 
 
-def _paths(tree: _Tree, above: _Path = ()) -> list[_Path]:
+def _paths(tree: Tree, above: _Path = ()) -> list[_Path]:
     return [
         path
         for key, inner in tree.items()
@@ -118,7 +161,7 @@ def _paths(tree: _Tree, above: _Path = ()) -> list[_Path]:
     ]
 
 
-def _places(tree: _Tree, above: str = "") -> list[str]:
+def _places(tree: Tree, above: str = "") -> list[str]:
     """Where each leaf stands in the struct: fields are numbered, since a key may be any text."""
     return [
         place
@@ -127,7 +170,7 @@ def _places(tree: _Tree, above: str = "") -> list[str]:
     ]
 
 
-def _struct(tree: _Tree) -> type[msgspec.Struct]:
+def _struct(tree: Tree) -> type[msgspec.Struct]:
     fields: list[Any] = []
     for number, inner in enumerate(tree.values()):
         shape: Any = msgspec.Raw if inner is None else _struct(inner)
@@ -136,7 +179,12 @@ def _struct(tree: _Tree) -> type[msgspec.Struct]:
     return msgspec.defstruct("Element", fields, rename=rename, forbid_unknown_fields=True, frozen=True, gc=False)
 
 
-def _weight(tree: _Tree, columns: Iterator[Column], count: int) -> tuple[list[bool] | None, int]:
+def _sample(tree: Tree, tokens: Iterator[bytes]) -> bytes:
+    inside = (encode(k) + b":" + (next(tokens) if v is None else _sample(v, tokens)) for k, v in tree.items())
+    return b"{" + b",".join(inside) + b"}"
+
+
+def _weight(tree: Tree, columns: Iterator[Column], count: int) -> tuple[list[bool] | None, int]:
     """In which elements an object is there (None: in all), and the bytes of its members' names, colons and commas.
 
     An object of n members takes n names, n colons, n - 1 commas and two braces: two marks a member, and one more, which

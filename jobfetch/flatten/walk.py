@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from jobfetch.blocks import Block, Column, Row, Token
 from jobfetch.flatten.leaves import beside_common, is_left_out, leaves_of, own_leaves, together
 from jobfetch.flatten.node import Node, Result
 from jobfetch.flatten.plans import Maker
 from jobfetch.flatten.rules import Kind, Step, compiled_kind
-from jobfetch.flatten.shapes import Shape
+from jobfetch.flatten.shapes import Opened, Shape
 from jobfetch.model import compact, decode, elements, encode, members
 from jobfetch.spec import RowRules, Sheets
 
@@ -18,19 +19,29 @@ from jobfetch.spec import RowRules, Sheets
 class Walker:
     """Row rules at work: a result in, blocks of rows out. It learns how elements look from one result to the next."""
 
-    def __init__(self, rules: RowRules) -> None:
+    def __init__(self, rules: RowRules, make: Callable[[Kind], Makes] = Maker) -> None:
         self._rules = rules
-        self._kinds = [Learned.of(compiled_kind(kind)) for kind in rules.kinds]
+        kinds = map(compiled_kind, rules.kinds)
+        self._kinds = [Learned(kind, make(kind)) for kind in kinds]
+
+    @property
+    def paths(self) -> Iterator[list[Step]]:
+        """Every path of every kind."""
+        return (steps for learned in self._kinds for steps in learned.kind.paths)
+
+    def ways(self, whole: Node) -> list[tuple[Learned, list[Step]]]:
+        """The ways through a result."""
+        return _ways(self._kinds, whole.members)
 
     @property
     def lists(self) -> frozenset[str]:
         """The dotted names of the lists that may be long: the first on every way."""
-        return frozenset(name for learned in self._kinds for steps in learned.kind.paths for name in _first_list(steps))
+        return frozenset(name for steps in self.paths for name in _first_list(steps))
 
     def __call__(self, result: Result) -> Iterator[Block]:
         """Every row of a result, without the columns that name the job."""
         whole, rules = Node.of(result), self._rules
-        walks = [Walk(learned, steps, rules) for learned, steps in _ways(self._kinds, whole.members)]
+        walks = [Walk(learned, steps, rules) for learned, steps in self.ways(whole)]
         taken = frozenset(name for walk in walks for name in walk.names())
         tops = {walk.steps[0].key for walk in walks}
         beside = {rules.at_top(key): node.raw for key, node in whole.members.items() if key not in tops}
@@ -46,12 +57,22 @@ class Walker:
             yield from (Block(1, {"kind": encode(rules.top or "job")} | row) for row in _unruled(whole, rules))
 
 
+class Makes(Protocol):
+    """Makes rows of fields; see `plans`."""
+
+    def row(self, carried: Row, own: Row, kind: str) -> Row:
+        """One row."""
+
+    def block(self, opened: Opened, carried: Row, kind: str) -> Block | None:
+        """Many at once, or None."""
+
+
 @dataclass(frozen=True, slots=True)
 class Learned:
     """A row kind, what makes its rows, and how its elements have looked so far, by place."""
 
     kind: Kind
-    make: Maker
+    make: Makes
     shapes: dict[str, Shape] = field(default_factory=dict)
 
     @classmethod

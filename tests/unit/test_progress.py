@@ -124,3 +124,12 @@ def test_a_stop_ends_a_sleep_and_says_by_which_signal_it_came_first() -> None:
     assert (stop.asked, woken) == (2, [1, 1])
     assert stop.error
     assert stop.error.message == "terminated"
+
+
+def test_bytes_are_told_once_a_minute_where_no_terminal_is() -> None:
+    stream, now = io.StringIO(), [0.0]
+    ui = Ui(quiet=False, verbose=0, environ={}, stream=stream, clock=lambda: now[0])
+    for second in range(0, 130, 10):
+        now[0] = float(second)
+        ui.transferred(f"{second} MB of 130 MB, 0:00:10 left", second, 130)
+    assert stream.getvalue().splitlines() == ["60 MB of 130 MB, 0:00:10 left", "120 MB of 130 MB, 0:00:10 left"]
