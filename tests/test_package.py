@@ -60,7 +60,8 @@ def files(place: Path, *folders: str) -> set[str]:
 def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if not name.startswith(f"{NAME}.dist-info/")}
-    assert names == files(ROOT, "jobfetch")
+    shells = {f"jobfetch/completions/{name}" for name in ("jobfetch.bash", "_jobfetch", "jobfetch.fish")}
+    assert names == files(ROOT, "jobfetch") | shells
     assert {"jobfetch/py.typed", "jobfetch/__init__.pyi", "jobfetch/schemas/result-1.json"} <= names
 
 
@@ -112,6 +113,9 @@ def test_the_program_works_in_an_environment_that_holds_the_wheel_and_its_depend
     assert run(program, "--version", at=tmp_path, env=alone) == f"jobfetch {jobfetch.__version__}\n"
     line = (program, "sandbox", "run", "--", "jobfetch", "get", "cognite", "200", "-f", "csv")
     assert run(*line, at=tmp_path, env=alone).startswith("provider,job_id,item_id,kind,")
+    assert run(program, "completions", "show", "bash", at=tmp_path, env=alone) == (
+        ROOT / "completions" / "jobfetch.bash"
+    ).read_text(encoding="utf-8")
     code = "import jobfetch; print(jobfetch.get.__module__, jobfetch.__file__)"
     said = run(bin_ / "python", "-c", code, at=tmp_path, env=alone).split()
     assert (said[0], place in Path(said[1]).parents) == ("jobfetch.library", True)
