@@ -185,5 +185,5 @@ def test_results_opened_together_give_the_rows_that_each_gives_alone(provider: P
             rows = [row for job_id, result in some for row in make(provider.name, job_id, result)]
             assert block is None or list(block.rows()) == rows
             alike += block is not None
-    # rows below members, and pages with sizes, are gone through one by one
-    assert (alike == 0) == (provider.name in {"expertai", "playment"})
+    # pages with sizes are gone through one by one
+    assert (alike == 0) == (provider.name == "expertai")
