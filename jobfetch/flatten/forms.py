@@ -182,7 +182,8 @@ class Forms:
         return None, False
 
     def _made(self, kind: Kind, tree: Tree | None, fields: Fields, seen: _Seen) -> _Form | None:
-        if any(self._steers((*seen.place, key)) for key in fields.keys):
+        # the sizes of pages stand among the rows of one result, and are none of another's
+        if kind.rule.sheets or any(self._steers((*seen.place, key)) for key in fields.keys):
             return None
         fixed = {keys: tokens for keys, tokens in seen.tokens.items() if self._steers(keys)}
         if any(len(tokens) > 1 or min(tokens)[1:2] == b"\\" for tokens in fixed.values()):
@@ -197,6 +198,10 @@ class Forms:
         carried, own, word = told
         if not rows.keys() >= {*own.values()} or carried.keys() & own.keys():
             return None
+        same = {name: token for name, token in carried.items() if token not in marks}
+        if any(b"\\u0000" in token for token in same.values()):
+            # what is carried holds the rows themselves
+            return None
         called = {marks[token]: name for name, token in carried.items() if token in marks}
         return _Form(
             tree=tree,
@@ -206,7 +211,7 @@ class Forms:
             decoder=msgspec.json.Decoder(_struct(tree, fields.struct) if tree else fields.struct),
             levels=[*_levels(tree, (), {keys: tokens[keys] for keys in fixed}, called)] if tree else [],
             own={rows[token]: name for name, token in own.items()},
-            same={name: token for name, token in carried.items() if token not in marks},
+            same=same,
         )
 
     def _probed(self, sample: bytes) -> tuple[Row, Row, str] | None:

@@ -114,17 +114,11 @@ def _extreme(key: str, *, largest: bool) -> Pick:
 
     def pick(raw: bytes) -> bytes | None:
         try:
-            points = decoder.decode(raw)
-            return bytes(best((point.value for point in points), key=_number, default=b"")) or None
+            tokens = [bytes(point.value) for point in decoder.decode(raw)]
+            numbers = [*map(float, tokens)]
         except (msgspec.MsgspecError, ValueError):
             # what is no list of points has no edge
             return None
+        return tokens[numbers.index(best(numbers))] if numbers and all(map(math.isfinite, numbers)) else None
 
     return pick
-
-
-def _number(token: msgspec.Raw) -> float:
-    value = float(bytes(token))
-    if not math.isfinite(value):
-        raise ValueError("no number that can be compared")
-    return value

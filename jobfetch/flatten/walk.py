@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import msgspec
+
 from jobfetch.blocks import Block, Column, Row, Token
 from jobfetch.flatten.leaves import beside_common, is_left_out, leaves_of, own_leaves, together
 from jobfetch.flatten.node import Node, Result
@@ -55,6 +57,9 @@ class Walker:
             yield Block(1, {"kind": encode(rules.top or "job"), **carried})
         if not walks:
             yield from (Block(1, {"kind": encode(rules.top or "job")} | row) for row in _unruled(whole, rules))
+
+
+_EVERY_MEMBER = Step("*", many=False)
 
 
 class Makes(Protocol):
@@ -185,6 +190,10 @@ class Walk:
         """The rows below one level, or a row of what is carried where nothing is there."""
         step, found, members = steps[0], False, level.members
         below = members if step.key == "*" else {step.key: members[step.key]} if step.key in members else {}
+        block = self._members(below, kind, carried, name) if steps == [_EVERY_MEMBER] and kind else None
+        if block:
+            yield block
+            return
         for key, node in below.items():
             word = (kind or key) if step.key == "*" else kind
             here = name if step.key == "*" else f"{name}.{key}".lstrip(".")
@@ -235,13 +244,23 @@ class Walk:
             cells = ((name, compact(bytes(found[number]))) for name, found in lists.items() if number < len(found))
             yield self._one(carried, together(cells), word)
 
+    def _members(self, below: Mapping[str, Node], kind: str, carried: Row, name: str) -> Block | None:
+        """All members of an object at once, each a row; None where they are not alike."""
+        if not below or any(node.opens != b"{" for node in below.values()):
+            return None
+        shape, called = self.learned.shapes.setdefault(f"{name} {kind}", Shape()), self.kind.rule.member
+        opened = _at_once(shape, b"[" + b",".join(node.raw for node in below.values()) + b"]")
+        if opened is None or called in carried or called in opened.fields:
+            return None
+        named = {called: Column.of([*map(encode, below)])} if called else {}
+        return self.learned.make.block(Opened(opened.count, opened.fields | named), carried, kind)
+
     def _list(self, node: Node, word: str, carried: Row, place: str) -> Iterator[Block]:
         """The elements of a list: at once where they are alike, one by one otherwise."""
         sheets, shape = self.kind.rule.sheets, self.learned.shapes.setdefault(place, Shape())
         sizes = sheets.sizes(members(raw) for window in node.windows() for raw in elements(window)) if sheets else {}
         for window in node.windows():
-            # what does not look like the elements before it is learned, and tried once more
-            opened = shape.opened(window) or (shape.learn(window) and shape.opened(window))
+            opened = _at_once(shape, window)
             block = opened and self.learned.make.block(opened, carried, word)
             if block:
                 yield on_sheets(block, sizes)
@@ -249,6 +268,11 @@ class Walk:
             for element in elements(window):
                 if bytes(element) != b"null":
                     yield on_sheets(self._one(carried, own_leaves(element), word), sizes)
+
+
+def _at_once(shape: Shape, raw: bytes | msgspec.Raw) -> Opened | None:
+    """A list, opened; what does not look like the elements before it is learned, and tried once more."""
+    return shape.opened(raw) or (shape.opened(raw) if shape.learn(raw) else None)
 
 
 _EDGES = (("x_min", 0), ("y_min", 1), ("x_max", 0), ("y_max", 1))

@@ -17,7 +17,8 @@ from jobfetch import flatten
 from jobfetch.blocks import Block
 from jobfetch.export import Survey, Table, schema_of, write_table
 from jobfetch.model import Format, compact
-from jobfetch.spec import COMMON_COLUMNS
+from jobfetch.providers import PROVIDERS
+from jobfetch.spec import COMMON_COLUMNS, Provider
 
 from .test_providers import SAMPLES, Sample, each_sample
 
@@ -171,3 +172,18 @@ def test_a_walker_that_has_learned_gives_the_same_rows(sample: Sample) -> None:
     result = compact(sample.result)
     runs = [[row for block in walk(sample.provider.name, "1", result) for row in block.rows()] for _ in range(3)]
     assert runs[0] == runs[1] == runs[2]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+def test_results_opened_together_give_the_rows_that_each_gives_alone(provider: Provider) -> None:
+    samples = [sample for sample in SAMPLES.values() if sample.provider is provider]
+    jobs = [(str(number), compact(sample.result)) for sample in samples for number in range(3)]
+    forms, make = flatten.Forms.of(provider.rows), flatten.compiled(provider.rows)
+    alike = 0
+    for _ in range(2):
+        for some, block in forms.groups(provider.name, jobs):
+            rows = [row for job_id, result in some for row in make(provider.name, job_id, result)]
+            assert block is None or list(block.rows()) == rows
+            alike += block is not None
+    # pages with sizes are gone through one by one
+    assert (alike == 0) == (provider.name == "expertai")

@@ -18,6 +18,7 @@ from jobfetch import export, flatten
 from jobfetch.blocks import Block, Column
 from jobfetch.errors import BadReply, UsageError
 from jobfetch.export import Table, schema_of, table_for, tables, write_table
+from jobfetch.flatten.shapes import Shape
 from jobfetch.model import Format
 from jobfetch.spec import COMMON_COLUMNS, RowRules, Rows
 
@@ -122,6 +123,39 @@ def test_elements_opened_at_once_give_the_rows_that_each_gives_alone(lists: list
             if row.get("value") != b"5"
         ]
         assert together == alone or not items
+
+
+MEMBERS = RowRules(
+    kinds=(
+        Rows(
+            each=("items[].frames.*",),
+            kind="frame",
+            member="frame",
+            columns={"label": ("label", "items.label")},
+            copies={"item_id": ("id", "items.id"), "x_min": ("min(points[].x)",)},
+        ),
+    )
+)
+FRAMES = st.dictionaries(st.text(max_size=2), OBJECTS | LEAF, max_size=4)
+
+
+@given(
+    st.lists(st.fixed_dictionaries({"frames": FRAMES}, optional={"id": LEAF, "label": LEAF, "frame": LEAF}), max_size=3)
+)
+def test_members_opened_at_once_give_the_rows_that_each_gives_alone(items: list[Any]) -> None:
+    body = json.dumps({"items": items}, separators=(",", ":")).encode()
+    learned, _ = flatten.walker(MEMBERS)
+    together = [[row for block in learned("acme", "7", body) for row in block.rows()] for _ in range(2)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Shape, "opened", lambda *_: None)
+        alone = list(flatten.compiled(MEMBERS)("acme", "7", body))
+    assert together == [alone, alone]
+
+
+def test_like_members_are_opened_at_once() -> None:
+    frames = ",".join(f'"{number}":{{"id":{number},"points":[{{"x":{number}}}]}}' for number in range(5))
+    [block] = blocks(sent(f'{{"frames":{{{frames}}}}}'), rules=MEMBERS)
+    assert [(row["frame"], row["x_min"]) for row in block.rows()] == [(b'"%d"' % n, b"%d" % n) for n in range(5)]
 
 
 def test_like_elements_are_opened_at_once() -> None:
