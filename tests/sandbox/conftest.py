@@ -37,7 +37,7 @@ def ask() -> Ask:
 
     def ask(url: str, method: str = "GET", body: str | None = None, **headers: str) -> Answer:
         parts = urlsplit(url)
-        connection = http.client.HTTPConnection(parts.netloc, timeout=5)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=60)
         try:
             spelled = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, url.removeprefix(f"http://{parts.netloc}"), body, spelled)

@@ -20,7 +20,7 @@ Ask = Callable[..., Any]
 def say(sandbox: Sandbox, text: bytes) -> bytes:
     """Send these bytes and hear all that comes until the sandbox hangs up."""
     parts = urlsplit(sandbox.url)
-    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=5) as bare:
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=60) as bare:
         bare.sendall(text)
         return b"".join(iter(lambda: bare.recv(65536), b""))
 

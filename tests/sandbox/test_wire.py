@@ -20,7 +20,7 @@ Ask = Callable[..., Any]
 def asking(sandbox: Sandbox, job_id: int) -> Iterator[socket.socket]:
     """A bare socket that has asked for a job and heard nothing yet."""
     parts = urlsplit(sandbox.url)
-    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=5) as bare:
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=60) as bare:
         path = f"/api/v1/projects/sandbox/context/vision/extract/{job_id}"
         bare.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {READY_TOKEN}\r\n\r\n".encode())
         yield bare
