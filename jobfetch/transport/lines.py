@@ -314,9 +314,11 @@ class _Directly:
     def close(self) -> None:
         if not self._answer.isclosed():  # what is left of the body would be taken for the next reply
             self._line.close()
-            self._answer.close()
         if self._unpacking:
             self._unpacking.release_conn()
+            self._unpacking.close()
+        # here, and not when it is collected: an error that a signal raises there goes to nobody
+        self._answer.close()
 
 
 class _Kept:
