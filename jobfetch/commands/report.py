@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import shlex
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -154,6 +156,10 @@ def _undisturbed() -> Iterator[None]:
             signal.signal(each, how)
 
 
+#: Seconds until a signal that was lost comes again.
+_MOMENT = 0.01
+
+
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
     """SIGTERM ends the command like Ctrl-C does: in order, with a verdict."""
@@ -163,8 +169,19 @@ def _signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise Terminated("terminated", hint="run the same line again: it goes on where this run stopped")
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    def lost(dropped: sys.UnraisableHookArgs) -> None:
+        # Python drops what is raised while an object is collected; the signal comes once more, a moment later
+        if isinstance(dropped.exc_value, Terminated | KeyboardInterrupt):
+            signal.signal(signal.SIGTERM, terminate)
+            number = signal.SIGTERM if isinstance(dropped.exc_value, Terminated) else signal.SIGINT
+            threading.Timer(_MOMENT, _thread.interrupt_main, (number,)).start()
+        else:
+            hook(dropped)
+
+    before, hook = signal.signal(signal.SIGTERM, terminate), sys.unraisablehook
+    sys.unraisablehook = lost
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,33 @@
+"""A signal ends the work wherever it falls, also where Python drops what its handler raises."""
+
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from jobfetch.commands.report import Common, Report, run
+from jobfetch.ui import Ui
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> Iterator[None]:
+    # a process that a shell started in the background ignores it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_that_falls_into_a_finaliser_ends_the_run_all_the_same(how: signal.Signals, code: int) -> None:
+    class Collected:
+        def __del__(self) -> None:
+            signal.raise_signal(how)
+
+    def work(_: Ui, __: Report) -> None:
+        Collected()
+        ends = time.monotonic() + 60
+        while time.monotonic() < ends:
+            time.sleep(0.01)
+
+    assert run(Common(json=False, quiet=True, verbose=0), work) == code
