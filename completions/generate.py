@@ -9,7 +9,7 @@ from fish import fish
 from tree import tree
 from zsh import zsh
 
-from jobfetch import config, records
+from jobfetch import config, record_types
 from jobfetch.providers import PROVIDERS
 
 ROOT = Path(__file__).parent.parent
@@ -23,7 +23,7 @@ def generated() -> dict[Path, str]:
         Path("completions/_jobfetch"): zsh(places),
         Path("completions/jobfetch.fish"): fish(places),
         Path("config.example.toml"): config.example(PROVIDERS),
-        Path("jobfetch/schemas/result-1.json"): records.json_schema().decode(),
+        Path("jobfetch/schemas/result-1.json"): record_types.json_schema().decode(),
     }
 
 

@@ -16,7 +16,7 @@ from jobfetch.cli import declared as cli
 from jobfetch.commands import providers as shown
 from jobfetch.errors import MEANINGS
 from jobfetch.providers import PROVIDERS
-from jobfetch.records import json_schema
+from jobfetch.record_types import json_schema
 from jobfetch.spec import COMMON_COLUMNS, Provider
 
 ROOT = Path(__file__).parent.parent

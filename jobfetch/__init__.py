@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 #: name -> the module that it comes from
 _FROM = {
     **dict.fromkeys(("Batch", "Result", "batch", "get"), "library"),
-    **dict.fromkeys(("Record",), "records"),
+    **dict.fromkeys(("Record",), "record_types"),
     **dict.fromkeys(("State",), "model"),
     **dict.fromkeys(
         (

@@ -18,7 +18,7 @@ from jobfetch.errors import (
 )
 from jobfetch.library import Batch, Result, batch, get
 from jobfetch.model import State
-from jobfetch.records import Record
+from jobfetch.record_types import Record
 
 __all__ = [
     "BadReply",

@@ -33,7 +33,7 @@ from jobfetch.fetch.workers import Stop
 from jobfetch.manifest import NAME, Manifest
 from jobfetch.model import Document, Format, Json, Outcome, State, decode
 from jobfetch.providers import PROVIDERS
-from jobfetch.records import Record
+from jobfetch.record_types import Record
 from jobfetch.spec import Provider
 from jobfetch.ui import Ui
 

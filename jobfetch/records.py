@@ -8,64 +8,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
-import pydantic
 
 from jobfetch.errors import BadReply, UsageError
-from jobfetch.model import Json, State, Status, StoredAsset, compact, encode
+from jobfetch.model import Json, Status, StoredAsset, compact, encode
 
 SCHEMA = "jobfetch.result/1"
 
 #: Bytes of a result that may be copied once more.
 _SMALL = 64 * 1024
-
-
-class FailedItemRecord(pydantic.BaseModel):
-    """A part of the job that failed."""
-
-    item_id: str | None
-    message: str | None
-
-
-class ErrorRecord(pydantic.BaseModel):
-    """Why the job failed, in the service's words."""
-
-    code: str | None
-    message: str
-
-
-class AssetRecord(pydantic.BaseModel):
-    """A linked file: where its link stands in the result, and where it lies, relative to the record."""
-
-    path: str
-    file: str | None
-    bytes: int | None
-    sha256: str | None
-    error: str | None
-
-
-class Record(pydantic.BaseModel):
-    """The normalised record of one job. Times are RFC 3339 UTC, progress is percent."""
-
-    model_config = pydantic.ConfigDict(json_schema_extra={"$id": SCHEMA})
-
-    schema_: Literal["jobfetch.result/1"] = pydantic.Field(alias="schema")
-    provider: str
-    job_id: str
-    state: State
-    provider_state: str | None
-    created_at: str | None
-    started_at: str | None
-    finished_at: str | None
-    progress: float | None
-    message: str | None
-    error: ErrorRecord | None
-    failed_items: list[FailedItemRecord]
-    assets: list[AssetRecord]
-    fetched_at: str | None = pydantic.Field(None, description="left out with --reproducible")
-    result: Any = pydantic.Field(description="the final reply's body, verbatim")
 
 
 def record(
@@ -102,12 +55,6 @@ def record(
     pieces = [encode(scrub(envelope))[:-1], b',"result":', compact(result), b"}\n"]
     # a small one whole: each piece is a call to the system
     return pieces if len(result) > _SMALL else [b"".join(pieces)]
-
-
-def json_schema() -> bytes:
-    """The record's JSON Schema, as it is shipped."""
-    schema = Record.model_json_schema(by_alias=True, mode="serialization")
-    return json.dumps(schema, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 # --- queries ---

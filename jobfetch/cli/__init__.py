@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import typer
@@ -37,7 +38,23 @@ def _app_of(arguments: list[str]) -> typer.Typer:
         return root.outline()
     from jobfetch.cli import declared
 
-    return declared.app
+    return _narrowed(declared.app, [word for word in arguments if not word.startswith("-")])
+
+
+def _narrowed(app: typer.Typer, words: list[str]) -> typer.Typer:
+    """The program with nothing in it but the command that the words name: Typer builds all that it is given, every time.
+
+    Where they name none, everything that could have been meant is there.
+    """
+    narrow = copy.copy(app)
+    word = words[0] if words else None
+    narrow.registered_commands = [each for each in app.registered_commands if each.name == word]
+    narrow.registered_groups = [copy.copy(each) for each in app.registered_groups if each.name == word]
+    if not narrow.registered_commands and not narrow.registered_groups:
+        return app
+    for group in narrow.registered_groups:
+        group.typer_instance = group.typer_instance and _narrowed(group.typer_instance, words[1:])
+    return narrow
 
 
 def _with_default_provider(arguments: list[str]) -> list[str]:

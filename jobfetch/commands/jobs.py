@@ -103,7 +103,8 @@ def refuse_rows(spec: Provider, rows: str | None, shape: Format) -> None:
     """`UsageError` where `--rows` names nothing that can be, or goes with no table."""
     if rows and not shape.tabular:
         raise UsageError(f"--rows gives a table, so it goes with -f csv or ndjson and not with {shape}")
-    maker(spec, rows)
+    if rows:
+        maker(spec, rows)
 
 
 def wanted_of(account: Account, output: Output, *, many: bool) -> fetch.Wanted:

@@ -5,14 +5,13 @@ Both are made from what lies on disk, so that a run which was killed and one tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobfetch import disk, export
 from jobfetch.blocks import Block
 from jobfetch.errors import Exit
-from jobfetch.fetch import saved
 from jobfetch.fetch.batch import counted
 from jobfetch.fetch.rows import Maker, maker
 from jobfetch.fetch.service import Service, Wanted
@@ -64,6 +63,8 @@ class Rows:
 
     def __iter__(self) -> Iterator[Block]:
         """Every row."""
+        from jobfetch.fetch import saved  # noqa: PLC0415 - a run that makes no table does not need it
+
         for job_id in self.manifest.ids():
             self.check()
             entry = self.manifest.last(job_id)
@@ -76,9 +77,10 @@ def write_tables(
     service: Service, wanted: Wanted, manifest: Manifest, asked: Format | None, check: Callable[[], None]
 ) -> list[Path]:
     """Every table that belongs into a folder of records. `check` raises where the user wants no more."""
-    written = []
-    rows = Rows(manifest, maker(service.provider, wanted.rows), check)
-    for shape in tables_of(manifest.folder, asked):
+    written: list[Path] = []
+    shapes = tables_of(manifest.folder, asked)
+    rows: Iterable[Block] = Rows(manifest, maker(service.provider, wanted.rows), check) if shapes else ()
+    for shape in shapes:
         path = manifest.folder / f"rows.{shape}"
         with disk.replacing(path, swept=True) as file:
             export.write_table(export.Table(format=shape), rows, file)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jobfetch import disk, flatten
+from jobfetch import disk
 from jobfetch.blocks import Block, blocks
 from jobfetch.fetch.linked import PARTS_SUFFIX
-from jobfetch.flatten import Forms, Result
 from jobfetch.spec import Provider
+
+if TYPE_CHECKING:
+    from jobfetch.flatten import Forms, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Maker:
 
 def maker(provider: Provider, asked: str | None) -> Maker:
     """Makes rows as the provider declares them, or the view or path that is asked for; `UsageError` where that is neither."""
+    from jobfetch import flatten  # noqa: PLC0415 - a run that makes no table does not need it
+
     name, rules = provider.name, provider.rows
     if asked is not None and asked in rules.named:
         view = asked

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobfetch import flatten, jsonfile, records
+from jobfetch import flatten, jsonfile, record_types, records
 from jobfetch.errors import BadReply, UsageError
 from jobfetch.model import FailedItem, JobError, Reply, State, Status, StoredAsset
 
@@ -72,7 +72,7 @@ def test_a_record_is_what_its_schema_says() -> None:
     asset = StoredAsset(path="items[0].link", file="7.assets/0001.png", bytes=3, sha256="ab", error=None)
     told = status(error=JobError("it broke", "E1"), failed_items=(FailedItem("1", "bad"),), progress=50)
     [head, *rest] = records.record("acme", "7", told, b"{}", assets=(asset,), fetched_at="2026-01-01T00:00:00.000Z")
-    read = records.Record.model_validate_json(b"".join([head, *rest]), strict=True, extra="forbid")
+    read = record_types.Record.model_validate_json(b"".join([head, *rest]), strict=True, extra="forbid")
     assert json.loads(read.model_dump_json(by_alias=True)) == json.loads(b"".join([head, *rest]))
 
 
@@ -141,7 +141,7 @@ def test_nothing_known_is_null_and_not_absent() -> None:
 
 
 def test_the_schema_names_every_key_of_the_record() -> None:
-    schema = json.loads(records.json_schema())
+    schema = json.loads(record_types.json_schema())
     assert list(schema["properties"]) == ENVELOPE
     assert set(schema["required"]) == set(ENVELOPE) - {"fetched_at"}
 
