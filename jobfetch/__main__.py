@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
+import os
 import sys
 
 from jobfetch import __version__
@@ -18,7 +20,7 @@ def main() -> None:
     except KeyboardInterrupt:
         code = 130
     _let_go()
-    sys.exit(code)
+    _end(code)
 
 
 def _run(arguments: list[str]) -> int:
@@ -31,8 +33,6 @@ def _run(arguments: list[str]) -> int:
 
 def _complete(asked: list[str]) -> int:
     """Answer `completions words KIND WORD...`, which the shells' files ask for; a kind that nobody knows is usage."""
-    import os  # noqa: PLC0415 - likewise
-
     from jobfetch import completions  # noqa: PLC0415 - likewise
 
     if not asked or asked[0] not in completions.KINDS:
@@ -41,6 +41,13 @@ def _complete(asked: list[str]) -> int:
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]  # a stream that Python opened
     sys.stdout.write("".join(f"{word}\n" for word in found))
     return 0
+
+
+def _end(code: int) -> None:
+    """End at once: whatever counts is on disk, and to take the interpreter apart takes as long as a small request."""
+    # where other programs clean up, as they asked to
+    atexit._run_exitfuncs()  # noqa: SLF001 - Python has no other name for it
+    os._exit(code)
 
 
 def _let_go() -> None:
