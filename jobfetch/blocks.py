@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
-from typing import Self
+from typing import Any, Protocol, Self, TypeVar
 
 import msgspec
 
@@ -17,6 +17,8 @@ from jobfetch.model import decode
 
 #: A JSON value as the service wrote it; empty where a row has none.
 Token = bytes | msgspec.Raw
+
+_Any = TypeVar("_Any")
 
 #: One row: column -> the service's own JSON token.
 Row = dict[str, bytes]
@@ -51,8 +53,8 @@ class Column:
         return self.of(few) if self.times is None else self.spread(few, self.times)
 
 
-def repeated(few: Iterable[Token], times: Iterable[int]) -> list[Token]:
-    """Each of these tokens so many times."""
+def repeated(few: Iterable[_Any], times: Iterable[int]) -> list[_Any]:
+    """Each of these so many times."""
     return [*chain.from_iterable(map(repeat, few, times))]
 
 
@@ -72,6 +74,14 @@ class Block:
         yield from self.same
         yield from self.own
 
+    def tokens(self, name: str) -> Sequence[Token]:
+        """The token of a column in every row."""
+        return self.own[name].tokens if name in self.own else [self.same.get(name, b"")] * self.count
+
+    def job_of(self, number: int) -> str:
+        """The job that a row belongs to; nothing where it does not tell."""
+        return text(self.tokens("job_id")[number])
+
     def rows(self) -> Iterator[Row]:
         """Each row for itself."""
         for number in range(self.count):
@@ -82,6 +92,76 @@ class Block:
 def blocks(rows: Iterable[Row]) -> Iterator[Block]:
     """Rows as blocks of one."""
     return (Block(1, row) for row in rows)
+
+
+#: Bytes of tokens, and blocks, that are made one, whichever is reached first.
+_FULL = 256 * 1024
+_MANY = 1000
+
+
+def fewer(source: Iterable[Block]) -> Iterator[Block]:
+    """The same rows in blocks as large as is good for those who go through them column by column."""
+    some: list[Block] = []
+    size = 0
+    for block in source:
+        some.append(block)
+        size += sum(map(len, block.same.values())) + sum(len(column.joined) for column in block.own.values())
+        if size >= _FULL or len(some) >= _MANY:
+            yield _as_one(some)
+            some, size = [], 0
+    if some:
+        yield _as_one(some)
+
+
+def _as_one(some: Sequence[Block]) -> Block:
+    """The rows of all these blocks."""
+    if len(some) == 1:
+        return some[0]
+    same: dict[str, bytes] = {}
+    own: dict[str, Column] = {}
+    for name in dict.fromkeys(name for block in some for name in block.columns()):
+        first = some[0].same.get(name)
+        if first is not None and all(block.same.get(name) == first for block in some):
+            same[name] = first
+        else:
+            own[name] = Column.of([*chain.from_iterable(block.tokens(name) for block in some)])
+    return Block(sum(block.count for block in some), same, own)
+
+
+class Source(Protocol):
+    """Where blocks come from: stretches that can be walked anew, each by itself, and in other processes as well."""
+
+    @property
+    def processes(self) -> int:
+        """How many processes are worth having."""
+
+    def stretches(self) -> Iterable[Any]:
+        """All stretches; the same each time."""
+
+    def blocks(self, stretch: Any) -> Iterable[Block]:
+        """The rows of a stretch."""
+
+    def through(self, stretch: Any) -> None:
+        """Hear that the rows of a stretch have been taken up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Blocks that are in memory already."""
+
+    rows: Sequence[Block]
+    processes: int = 1
+
+    def stretches(self) -> Iterable[Sequence[Block]]:
+        """All of them are one stretch."""
+        return (self.rows,)
+
+    def blocks(self, stretch: Sequence[Block]) -> Iterable[Block]:
+        """The blocks."""
+        return stretch
+
+    def through(self, stretch: Sequence[Block]) -> None:
+        """Nobody is told."""
 
 
 def text(token: Token) -> str:

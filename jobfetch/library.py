@@ -22,6 +22,7 @@ from typing import BinaryIO
 import pydantic
 
 from jobfetch import config, export, fetch
+from jobfetch.blocks import Held
 from jobfetch.commands import batch as batches
 from jobfetch.commands import jobs as singles
 from jobfetch.commands.account import Network, account_of, connected
@@ -70,7 +71,8 @@ class Result:
         make = maker(PROVIDERS[self.provider], view).make
         result = Document(self.body).raw("result") or b"{}"
         table = io.BytesIO()
-        export.write_table(Table(format=Format.NDJSON), [*make(self.job_id, result, self.files[1:])], table)
+        rows = Held([*make(self.job_id, result, self.files[1:])])
+        export.write_table(Table(format=Format.NDJSON), rows, table)
         return [decode(line) for line in table.getvalue().splitlines()]
 
 

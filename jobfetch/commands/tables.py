@@ -15,12 +15,15 @@ from jobfetch.commands.progress import clock_text, size
 from jobfetch.commands.report import Common, Report, run
 from jobfetch.errors import BadReply, DiskError, UsageError
 from jobfetch.export import Survey, Table, schema_of, table_for, to_stdout, write_table
+from jobfetch.fetch.found import Saved
 from jobfetch.fetch.rows import Maker, maker
-from jobfetch.fetch.saved import Saved
 from jobfetch.model import Format
 from jobfetch.providers import PROVIDERS
+from jobfetch.spread import cores
 from jobfetch.ui import Ui
 
+#: Bytes of records that are worth more than one process.
+MUCH = 16 * 1024 * 1024
 #: Seconds between two signs of how far it is.
 _PAUSE = 0.2
 
@@ -60,6 +63,7 @@ def export(sources: list[str], common: Common, **options: Any) -> int:
             if not saved.records:
                 raise UsageError(f"no record in {', '.join(sources)}", hint="name a folder or a file of records")
             teller.total = saved.bytes
+            saved.processes = cores() if saved.bytes >= MUCH else 1
             survey = _write(path, table, saved)
         ui.stop()
         _warn_of_columns(ui, table, survey)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
 
@@ -15,6 +16,7 @@ _INTEGER = b"0123456789-"
 #: A number of so few bytes has at most 15 digits: a double gives every one of them back.
 _SURELY_DOUBLE = 15
 _SURELY_INT64 = 18
+_POWER = re.compile(rb",([^,eE]*[eE][^,]*)")
 _INT64 = range(-(1 << 63), 1 << 63)
 
 
@@ -80,11 +82,12 @@ def kinds_of(column: Column, *, exact: bool) -> int:
 
 def _odd(joined: bytes, tokens: Sequence[Token], *, exact: bool) -> int:
     """What the numbers are that need a look of their own: those with a power of ten, and the long ones of an exact look."""
-    powers = b"e" in joined or b"E" in joined
-    long = exact and max(map(len, tokens)) > _SURELY_DOUBLE
     found = 0
-    for token in map(bytes, tokens) if powers or long else ():
-        if (long and len(token) > _SURELY_DOUBLE) or b"e" in token or b"E" in token:
+    if exact and max(map(len, tokens)) > _SURELY_DOUBLE:
+        for token in tokens:
+            found |= kind_of(bytes(token)) if len(token) > _SURELY_DOUBLE else 0
+    if b"e" in joined or b"E" in joined:
+        for token in _POWER.findall(b",".join((b"", *tokens))):
             found |= kind_of(token)
     return found
 
@@ -133,16 +136,32 @@ class Survey:
     #: tokens that are the same in block after block, looked at once
     _known: dict[str, bytes] = field(default_factory=dict)
 
-    def add(self, block: Block) -> None:
-        """Take notice of some rows."""
+    def add(self, block: Block) -> bool:
+        """Take notice of some rows; whether they hold anything that those before did not."""
         self.rows += block.count
-        known, seen = self._known, self.seen
+        known = self._known
+        found: dict[str, int] = {}
         for name, token in block.same.items():
             if known.get(name) != token:
                 known[name] = token
-                seen[name] = seen.get(name, 0) | kind_of(token)
+                found[name] = kind_of(token)
         for name, column in block.own.items():
-            seen[name] = seen.get(name, 0) | kinds_of(column, exact=self.exact)
+            found[name] = kinds_of(column, exact=self.exact)
+        return self.merge(found)
+
+    def merge(self, found: Mapping[str, int]) -> bool:
+        """Take notice of what other rows hold; whether that is news."""
+        seen, news = self.seen, False
+        for name, kinds in found.items():
+            before = seen.get(name)
+            if before is None or kinds & ~before:
+                seen[name] = (before or 0) | kinds
+                news = True
+        return news
+
+    def copy(self) -> Survey:
+        """The same, to be told of other rows."""
+        return Survey(self.exact, self.rows, dict(self.seen))
 
     def kinds(self, name: str) -> Kinds:
         """What was seen in a column."""
@@ -152,13 +171,9 @@ class Survey:
         """Those that were chosen, in their order; else the common ones, then every other by name."""
         return list(chosen) or [*COMMON_COLUMNS, *sorted(set(self.seen) - set(COMMON_COLUMNS))]
 
-
-def surveyed(source: Iterable[Block], *, exact: bool) -> Survey:
-    """What all rows hold, found in one pass that keeps nothing but the columns."""
-    survey = Survey(exact=exact)
-    for block in source:
-        survey.add(block)
-    return survey
+    def types(self, chosen: Sequence[str] = ()) -> dict[str, str]:
+        """The type of each of these columns."""
+        return {name: type_of(name, self.kinds(name)) for name in self.columns(chosen)}
 
 
 def type_of(name: str, kinds: Kinds) -> str:

@@ -6,7 +6,8 @@ import contextlib
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +22,13 @@ MOST_COLUMNS = 2000
 _DECLARED = {"string": "TEXT", "json": "TEXT", "int64": "INTEGER", "double": "REAL", "boolean": "BOOLEAN"}
 
 
-def write_sqlite(types: Mapping[str, str], source: Iterable[Block], file: BinaryIO) -> None:
+def piece(block: Block, types: Mapping[str, str]) -> list[tuple[object, ...]]:
+    """Some rows, a value a column."""
+    columns = [_column(block, name, reader) for name, reader in readers(types).items()]
+    return [*zip(*columns, strict=True)]
+
+
+def write(types: Mapping[str, str], pieces: Iterable[list[tuple[object, ...]]], file: BinaryIO) -> None:
     """A database of one table. It is made aside, since SQLite wants a file of its own, and then copied whole."""
     if len(types) > MOST_COLUMNS:
         raise UsageError(
@@ -32,14 +39,14 @@ def write_sqlite(types: Mapping[str, str], source: Iterable[Block], file: Binary
         path = Path(place) / "rows.sqlite"
         try:
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
-                _fill(database, types, source)
+                _fill(database, types, chain.from_iterable(pieces))
         except sqlite3.DatabaseError as error:
             raise _explained(error) from None
         with path.open("rb") as whole:
             shutil.copyfileobj(whole, file, CHUNK)
 
 
-def _fill(database: sqlite3.Connection, types: Mapping[str, str], source: Iterable[Block]) -> None:
+def _fill(database: sqlite3.Connection, types: Mapping[str, str], rows: Iterable[tuple[object, ...]]) -> None:
     # nobody else sees this file, and it is of no use before it is whole
     database.execute("PRAGMA journal_mode = OFF")
     database.execute("PRAGMA synchronous = OFF")
@@ -49,15 +56,8 @@ def _fill(database: sqlite3.Connection, types: Mapping[str, str], source: Iterab
     database.execute("BEGIN")
     # each value goes in by its place: no text of a service is ever part of a statement
     line = f"INSERT INTO rows VALUES ({', '.join('?' * len(types))})"  # noqa: S608 - question marks only
-    database.executemany(line, _values(types, source))
+    database.executemany(line, rows)
     database.execute("COMMIT")
-
-
-def _values(types: Mapping[str, str], source: Iterable[Block]) -> Iterator[Sequence[object]]:
-    read = readers(types)
-    for block in source:
-        columns = [_column(block, name, reader) for name, reader in read.items()]
-        yield from zip(*columns, strict=True)
 
 
 def _column(block: Block, name: str, read: Callable[[Token, str, Block], object]) -> Sequence[object]:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from jobfetch.blocks import Block, Column, Token, repeated, text
 from jobfetch.errors import BadReply
 from jobfetch.export.columns import is_numeric, plain_texts
-from jobfetch.model import decode, encode
+from jobfetch.model import encode
 from jobfetch.spec import COMMON_COLUMNS
 
 #: What a spreadsheet takes for the beginning of a formula.
@@ -30,26 +30,31 @@ class Csv:
         """The first line."""
         return self.delimiter.join(self._quoted(_written(name), alone=len(columns) == 1) for name in columns) + b"\n"
 
+    def write(self, columns: Sequence[str], lines: Iterable[bytes], file: BinaryIO) -> None:
+        """A whole table."""
+        file.write(self.header(columns))
+        file.writelines(lines)
+
     def lines(self, block: Block, columns: Sequence[str]) -> bytes:
         """The lines of some rows."""
+        alone = len(columns) == 1
         parts: list[Iterable[Token]] = []
-        constant: list[bytes] = []
-        for name in columns:
-            column = block.own.get(name)
-            if column is None:
-                constant.append(self._cell(block.same.get(name, b""), name, block, alone=len(columns) == 1))
-                continue
-            if constant:
-                parts.append(repeat(self.delimiter.join(constant), block.count))
-                constant = []
-            parts.append(self._cells(column, name, block, alone=len(columns) == 1))
-        if constant:
-            parts.append(repeat(self.delimiter.join(constant), block.count))
+        for times, names in _changing_together(block, columns):
+            if times is None:
+                parts += (self._cells(block.own[name], name, block, alone=alone) for name in names)
+            else:
+                few = zip(*(self._few(name, len(times), block, alone=alone) for name in names), strict=True)
+                parts.append(repeated(map(self.delimiter.join, few), times))
         return b"\n".join(map(self.delimiter.join, zip(*parts, strict=True))) + b"\n"
 
+    def _few(self, name: str, many: int, block: Block, *, alone: bool) -> Iterable[Token]:
+        """A cell for each of the values that come several times."""
+        column = block.own.get(name)
+        if column is None:
+            return repeat(self._cell(block.same.get(name, b""), name, block, alone=alone), many)
+        return self._cells(Column.of(column.few), name, block, alone=alone)
+
     def _cells(self, column: Column, name: str, block: Block, *, alone: bool) -> Sequence[Token]:
-        if column.times is not None:
-            return repeated(self._cells(Column.of(column.few), name, block, alone=alone), column.times)
         tokens, joined = column.tokens, column.joined
         if is_numeric(joined) and not alone:
             return tokens
@@ -73,6 +78,28 @@ class Csv:
         return cell
 
 
+def _changing_together(block: Block, columns: Sequence[str]) -> Iterator[tuple[Sequence[int] | None, list[str]]]:
+    """Columns side by side whose values come equally often, with these numbers; None for one with a value a row.
+
+    What all rows share goes with what stands before it.
+    """
+    times: Sequence[int] | None = None
+    names: list[str] = []
+    for name in columns:
+        column = block.own.get(name)
+        theirs = column.times if column else times
+        if names and ((column and theirs is None) or (times is not None and theirs != times)):
+            yield times or [block.count], names
+            times, names = None, []
+        if column and theirs is None:
+            yield None, [name]
+        else:
+            times = theirs
+            names.append(name)
+    if names:
+        yield times or [block.count], names
+
+
 def said(token: bytes, name: str, block: Block) -> bytes:
     """The text of a string, in UTF-8; an error names the job and the column."""
     if b"\\" not in token:
@@ -80,7 +107,7 @@ def said(token: bytes, name: str, block: Block) -> bytes:
     try:
         return text(token).encode()
     except BadReply as error:
-        job = decode(block.same.get("job_id", b'""'))
+        job = block.job_of(next(number for number, each in enumerate(block.tokens(name)) if bytes(each) == token))
         raise BadReply(f"job {job}, column {name!r}: {error.message}", hint=error.hint) from None
 
 
@@ -88,7 +115,7 @@ def _written(name: str) -> bytes:
     return name.encode()
 
 
-def objects(block: Block, columns: Sequence[str] | None) -> bytes:
+def objects(block: Block, columns: Sequence[str]) -> bytes:
     """Rows as an object a line: the common columns always, then the row's own by name; what is absent stays absent.
 
     With `columns` those and no others, in their order.
@@ -117,7 +144,12 @@ def objects(block: Block, columns: Sequence[str] | None) -> bytes:
     return b"".join(b"{" + line[1:] + b"}\n" for line in lines)
 
 
-def write_json(lines: Iterator[bytes], file: BinaryIO) -> None:
+def write_lines(_: object, lines: Iterable[bytes], file: BinaryIO) -> None:
+    """Objects that come a line each, as they are."""
+    file.writelines(lines)
+
+
+def write_json(_: object, lines: Iterable[bytes], file: BinaryIO) -> None:
     """Objects that come a line each, some lines at a time, as one JSON list."""
     start = b"[\n"
     for some in lines:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
-from jobfetch.blocks import Block
+from jobfetch.blocks import Block, Source, fewer
 from jobfetch.errors import UsageError
 from jobfetch.export import lines
-from jobfetch.export.columns import Kinds, Survey, surveyed, type_of
-from jobfetch.export.database import write_sqlite
+from jobfetch.export.columns import Kinds, Survey, type_of
 from jobfetch.export.packing import packed, packing_of
-from jobfetch.export.parquet import write_parquet
 from jobfetch.model import Format, encode
+from jobfetch.spread import spread
 
 SUFFIXES = {
     ".json": Format.JSON,
@@ -31,6 +32,10 @@ SCHEMA = "jobfetch.table/1"
 
 #: Rows that are looked at before the first is written, in the hope that the columns are all there by then.
 LOOKED_AT = 5000
+
+#: Rows, what they hold where that is news, and what was made of them.
+_Piece = tuple[int, dict[str, int], Any]
+_Made = TypeVar("_Made")
 
 _TAB = {"tab": "\t", r"\t": "\t"}
 
@@ -86,65 +91,141 @@ def _delimiter(said: str) -> str:
     return mark
 
 
-def write_table(table: Table, source: Iterable[Block], file: BinaryIO) -> Survey:
-    """Write every row; `source` is walked once or twice, and held never. What the rows hold is told."""
-    with packed(table.packing, file) as out:
-        if table.format in {Format.SQLITE, Format.PARQUET}:
-            survey = surveyed(source, exact=True)
-            names = survey.columns(table.columns)
-            types = {name: type_of(name, survey.kinds(name)) for name in names}
-            write = write_sqlite if table.format is Format.SQLITE else write_parquet
-            write(types, source, out)
-            return survey
-        survey = Survey()
-        if table.format is Format.CSV:
-            return _write_csv(table, source, out, survey)
-        objects = (lines.objects(block, table.columns or None) for block in _noticed(source, survey))
-        if table.format is Format.JSON:
-            lines.write_json(objects, out)
-        else:
-            out.writelines(objects)
-        return survey
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """How rows become a file of one format.
 
-
-def _noticed(source: Iterable[Block], survey: Survey) -> Iterator[Block]:
-    for block in source:
-        survey.add(block)
-        yield block
-
-
-def _write_csv(table: Table, source: Iterable[Block], out: BinaryIO, survey: Survey) -> Survey:
-    """A header and a line a row.
-
-    Rows are written while columns are still looked for. Where a new one comes up behind them, the rest is only looked
-    at, and then everything is written once more with all columns.
+    `layout` is what must be known of every row before the first is written, `piece` makes something of some rows that
+    another process may have made as well, and `write` puts the pieces together. `exact` looks at numbers digit by digit.
     """
-    csv = lines.Csv(table.delimiter.encode(), table.csv_safe)
-    start, held = out.tell(), list[Block]()
-    columns: list[str] = []
-    blocks = iter(source)
-    for block in blocks:
-        survey.add(block)
-        held.append(block)
-        if survey.rows >= LOOKED_AT:
-            break
-    columns = survey.columns(table.columns)
-    out.write(csv.header(columns))
-    out.writelines(csv.lines(block, columns) for block in held)
-    for block in blocks:
-        known = len(survey.seen)
-        survey.add(block)
-        if len(survey.seen) > known and not table.columns:
-            for rest in blocks:
-                survey.add(rest)
+
+    layout: Callable[[Survey], Any]
+    piece: Callable[[Block, Any], Any]
+    write: Callable[[Any, Iterator[Any], BinaryIO], None]
+    exact: bool = False
+
+
+def _writer(table: Table) -> Writer:
+    if table.format is Format.CSV:
+        csv = lines.Csv(table.delimiter.encode(), table.csv_safe)
+        return Writer(lambda survey: tuple(survey.columns(table.columns)), csv.lines, csv.write)
+    if table.format in {Format.JSON, Format.NDJSON}:
+        write = lines.write_json if table.format is Format.JSON else lines.write_lines
+        return Writer(lambda _: table.columns, lines.objects, write)
+    typed = _parquet() if table.format is Format.PARQUET else _sqlite()
+    return Writer(lambda survey: survey.types(table.columns), *typed, exact=True)
+
+
+def _parquet() -> tuple[Callable[..., Any], Callable[..., None]]:
+    from jobfetch.export import parquet  # noqa: PLC0415 - for those who want it
+
+    parquet.available()
+    return parquet.piece, parquet.write
+
+
+def _sqlite() -> tuple[Callable[..., Any], Callable[..., None]]:
+    from jobfetch.export import database  # noqa: PLC0415 - likewise
+
+    return database.piece, database.write
+
+
+def write_table(table: Table, source: Source, file: BinaryIO) -> Survey:
+    """Write every row; `source` is walked once or twice, and held never. What the rows hold is told.
+
+    The first rows are looked at, and then all are written as these want it. Where others do not fit, the rest is only
+    looked at, and everything is written once more.
+    """
+    writer = _writer(table)
+    run = _Run(writer, source, Survey(exact=writer.exact))
+    with packed(table.packing, file) as out:
+        start = out.tell()
+        first = run.looked_at()
+        try:
+            run.write(out, *first)
+        except _OtherLayoutError:
+            run.look_at_the_rest()
             out.seek(start)
             out.truncate()
-            columns = survey.columns()
-            out.write(csv.header(columns))
-            out.writelines(csv.lines(again, columns) for again in source)
-            return survey
-        out.write(csv.lines(block, columns))
-    return survey
+            run.write(out)
+    return run.survey
+
+
+class _OtherLayoutError(Exception):
+    """Rows have come that do not fit what was written so far."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """All rows on their way into a file."""
+
+    writer: Writer
+    source: Source
+    #: what the rows hold that have been taken up
+    survey: Survey
+    #: how many stretches have been
+    done: int = 0
+
+    def looked_at(self) -> tuple[Iterator[Block], int]:
+        """The rows of so many first stretches, which have been looked at: enough to hope that all others are like them."""
+        held: list[Block] = []
+        number = 0
+        for number, stretch in enumerate(self.source.stretches(), start=1):
+            blocks = iter(self.source.blocks(stretch))
+            for block in blocks:
+                self.survey.add(block)
+                held.append(block)
+                if self.survey.rows >= LOOKED_AT:
+                    return self._to_the_end(held, blocks, stretch), number
+            self._through(stretch)
+        return iter(held), number
+
+    def _to_the_end(self, held: list[Block], blocks: Iterator[Block], stretch: Any) -> Iterator[Block]:
+        yield from held
+        yield from blocks
+        self._through(stretch)
+
+    def _through(self, stretch: Any) -> None:
+        self.done += 1
+        self.source.through(stretch)
+
+    def write(self, out: BinaryIO, first: Iterable[Block] = (), skipped: int = 0) -> None:
+        """Write all rows: these first, and then those of all stretches but so many. `_OtherLayoutError` where they do not fit."""
+        layout = self.writer.layout(self.survey)
+        self.survey.rows = 0
+        found = self.survey.copy()
+
+        def work(blocks: Iterable[Block]) -> Iterator[_Piece]:
+            for block in fewer(blocks):
+                news = found.add(block)
+                yield block.count, found.seen if news else {}, self.writer.piece(block, layout)
+
+        def taken(pieces: Iterable[_Piece]) -> Iterator[Any]:
+            for count, seen, piece in pieces:
+                if self.survey.merge(seen) and self.writer.layout(self.survey) != layout:
+                    raise _OtherLayoutError
+                self.survey.rows += count
+                yield piece
+
+        with self._spread(lambda stretch: work(self.source.blocks(stretch)), skipped) as rest:
+            self.writer.write(layout, taken(chain(work(first), rest)), out)
+
+    def look_at_the_rest(self) -> None:
+        """Take notice of the rows that have not been taken up."""
+        found = self.survey.copy()
+
+        def work(stretch: Any) -> Iterator[dict[str, int]]:
+            return (found.seen for block in fewer(self.source.blocks(stretch)) if found.add(block))
+
+        with self._spread(work, self.done) as rest:
+            for seen in rest:
+                self.survey.merge(seen)
+        self.done = 0
+
+    def _spread(self, work: Callable[[Any], Iterator[_Made]], skipped: int) -> AbstractContextManager[Iterator[_Made]]:
+        def stretches() -> Iterable[Any]:
+            return islice(self.source.stretches(), skipped, None)
+
+        return spread(stretches, work, through=self._through, processes=self.source.processes)
 
 
 def schema_of(table: Table, survey: Survey) -> bytes:

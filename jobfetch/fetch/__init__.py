@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from jobfetch import disk, export, poll, records
-from jobfetch.blocks import Block
+from jobfetch.blocks import Block, Held
 from jobfetch.errors import Exit, JobFailed, JobfetchError, Partial, ResultGone
 from jobfetch.fetch import linked
 from jobfetch.fetch.hearing import checked_json, hashed, overheard
@@ -218,6 +218,6 @@ def _write_table(run: _Run, job_ids: list[str], wrote: Callable[[Path, bool], No
         return
     rows = [block for job_id in sorted(run.rows) for block in run.rows[job_id]]
     with _opened(run.wanted, table) as file:
-        export.write_table(run.wanted.shape, rows, file)
+        export.write_table(run.wanted.shape, Held(rows), file)
     if table:
         wrote(table, True)  # noqa: FBT003 - written, or left

@@ -5,15 +5,13 @@ Both are made from what lies on disk, so that a run which was killed and one tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jobfetch import disk, export
-from jobfetch.blocks import Block
 from jobfetch.errors import Exit
 from jobfetch.fetch.batch import counted
-from jobfetch.fetch.rows import Maker, maker
+from jobfetch.fetch.rows import maker
 from jobfetch.fetch.service import Service, Wanted
 from jobfetch.manifest import FAILURES, Entry, Manifest, Problem
 from jobfetch.model import Format, encode
@@ -53,33 +51,17 @@ def tables_of(folder: Path, asked: Format | None) -> list[Format]:
     return [shape for shape in TABLES if shape is asked or (folder / f"rows.{shape}").is_file()]
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The rows of every record in a folder, sorted by job id; read anew, a record at a time, whenever they are walked."""
-
-    manifest: Manifest
-    make: Maker
-    check: Callable[[], None]
-
-    def __iter__(self) -> Iterator[Block]:
-        """Every row."""
-        from jobfetch.fetch import saved  # noqa: PLC0415 - a run that makes no table does not need it
-
-        for job_id in self.manifest.ids():
-            self.check()
-            entry = self.manifest.last(job_id)
-            path = self.manifest.folder / entry.file if entry and entry.file else None
-            if path and path.is_file():
-                yield from saved.blocks_of(saved.Place(job_id, path), lambda _: self.make)
-
-
 def write_tables(
     service: Service, wanted: Wanted, manifest: Manifest, asked: Format | None, check: Callable[[], None]
 ) -> list[Path]:
     """Every table that belongs into a folder of records. `check` raises where the user wants no more."""
     written: list[Path] = []
     shapes = tables_of(manifest.folder, asked)
-    rows: Iterable[Block] = Rows(manifest, maker(service.provider, wanted.rows), check) if shapes else ()
+    if not shapes:
+        return []
+    from jobfetch.fetch.found import Recorded  # noqa: PLC0415 - a run that makes no table does not need it
+
+    rows = Recorded(manifest, maker(service.provider, wanted.rows), check)
     for shape in shapes:
         path = manifest.folder / f"rows.{shape}"
         with disk.replacing(path, swept=True) as file:

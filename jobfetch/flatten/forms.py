@@ -21,7 +21,7 @@ from jobfetch.flatten.leaves import members_of
 from jobfetch.flatten.node import Node
 from jobfetch.flatten.plans import Maker
 from jobfetch.flatten.rules import Kind, Step
-from jobfetch.flatten.shapes import PATIENCE, Fields, Opened, Tree, are_leaves, columns_of
+from jobfetch.flatten.shapes import PATIENCE, Fields, Opened, Tree, Way, are_leaves, columns_of
 from jobfetch.flatten.walk import Walker
 from jobfetch.model import elements, encode, opens
 from jobfetch.spec import RowRules
@@ -45,7 +45,7 @@ class _Many:
 class _Level:
     """The objects of one level above the rows: how their fields and the list below are taken out of them."""
 
-    get: Any
+    ways: list[Way]
     inside: Any
     names: list[_Keys]
     #: bytes of an object beside its tokens and the list
@@ -76,7 +76,7 @@ class _Form:
         objects, length, counts = found, 0, list[list[int]]()
         carried: list[tuple[str, list[bytes], int]] = []
         for level in self.levels:
-            columns = columns_of(level.get, len(level.names), objects) if level.names else []
+            columns = [*columns_of(level.ways, objects)]
             lists: list[Any] = [*map(level.inside, objects)]
             counts.append([*map(len, lists)])
             if not all(counts[-1]) or not all(map(are_leaves, columns)) or not _are_fixed(level, columns):
@@ -330,7 +330,7 @@ def _levels(tree: Tree, keys: _Keys, fixed: dict[_Keys, bytes], called: dict[_Ke
     found = _Found()
     _look(tree, keys, "", found)
     yield _Level(
-        get=attrgetter(*found.places) if found.places else None,
+        ways=[(attrgetter(place), None) for place in found.places],
         inside=attrgetter(found.inside),
         names=found.names,
         weight=found.weight,

@@ -5,7 +5,7 @@ It never guesses: a list that is not accounted for byte by byte is given back un
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from operator import attrgetter, or_
@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from jobfetch.blocks import Column, Token
+from jobfetch.blocks import Column
 from jobfetch.model import elements, encode, members, opens
 
 #: Fields that a shape may have: more are data in the place of names.
@@ -24,6 +24,8 @@ PATIENCE = 16
 #: key -> what stands there: more of it where it is an object, None where it is a leaf.
 Tree = dict[str, Any]
 _Path = tuple[str, ...]
+#: What takes a member out of a struct, and the ways within the member where that is a struct as well.
+Way = tuple[Callable[[Any], Any], Sequence["Way"] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Fields:
     #: whether these are names: too many of them are data, and two may look the same
     fit: bool = True
     _tree: Tree = field(default_factory=dict)
-    _get: Any = None
+    _ways: Sequence[Way] = ()
     #: bytes of an element that has every field, beside its tokens
     _weight: int = 0
 
@@ -64,7 +66,7 @@ class Fields:
         self.fit = len(paths) <= MOST_FIELDS and len({*self.names}) == len(paths)
         if not self.fit or len(paths) == before:
             return False
-        self._get = attrgetter(*_places(self._tree))
+        self._ways = _ways(self._tree)
         self._weight = _weight(self._tree, iter([Column.of([b"0"])] * len(paths)), 1)[1] + 1
         try:
             self.struct = _struct(self._tree)
@@ -82,7 +84,7 @@ class Fields:
 
     def columns(self, found: Sequence[Any]) -> list[Column]:
         """A column for every field, of elements that were opened."""
-        return columns_of(self._get, len(self.names), found)
+        return [*columns_of(self._ways, found)]
 
     def accounted(self, count: int, columns: list[Column]) -> int:
         """How long the compact list must be that holds these tokens and nothing else: brackets and commas are in it."""
@@ -131,11 +133,14 @@ class Shape:
         return news and self._fields.fit
 
 
-def columns_of(get: Any, many: int, found: Iterable[Any]) -> list[Column]:
-    """So many columns out of things that were opened; `get` takes all fields out of one."""
-    rows = map(get, found)
-    tokens: list[Sequence[Token]] = [*zip(*rows, strict=True)] if many > 1 else [[*rows]]
-    return [*map(Column.of, tokens)]
+def columns_of(ways: Iterable[Way], found: Sequence[Any]) -> Iterator[Column]:
+    """The columns of things that were opened."""
+    for get, inside in ways:
+        there = [*map(get, found)]
+        if inside is None:
+            yield Column.of(there)
+        else:
+            yield from columns_of(inside, there)
 
 
 def are_leaves(column: Column) -> bool:
@@ -161,12 +166,11 @@ def _paths(tree: Tree, above: _Path = ()) -> list[_Path]:
     ]
 
 
-def _places(tree: Tree, above: str = "") -> list[str]:
-    """Where each leaf stands in the struct: fields are numbered, since a key may be any text."""
+def _ways(tree: Tree) -> list[Way]:
+    """The way to each leaf of a struct: fields are numbered, since a key may be any text."""
     return [
-        place
+        (attrgetter(f"f{number}"), None if inner is None else _ways(inner))
         for number, inner in enumerate(tree.values())
-        for place in ([f"{above}f{number}"] if inner is None else _places(inner, f"{above}f{number}."))
     ]
 
 

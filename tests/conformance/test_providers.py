@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from jobfetch import flatten, records
-from jobfetch.blocks import blocks
+from jobfetch.blocks import Held, blocks
 from jobfetch.errors import BadReply, JobfetchError, UsageError
 from jobfetch.export import Table, write_table
 from jobfetch.model import Document, Format, Purpose, Reply, Request, Send, State, Status, decode, origin
@@ -147,7 +147,7 @@ def rows_of(rules: RowRules, result: bytes, job_id: str = "1", name: str = "x") 
 def lines_of(rows: list[dict[str, bytes]]) -> bytes:
     """Rows as they are stored."""
     file = BytesIO()
-    write_table(Table(format=Format.NDJSON), list(blocks(rows)), file)
+    write_table(Table(format=Format.NDJSON), Held(list(blocks(rows))), file)
     return file.getvalue()
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from jobfetch import flatten
-from jobfetch.blocks import Block
+from jobfetch.blocks import Block, Held
 from jobfetch.export import Survey, Table, schema_of, write_table
 from jobfetch.model import Format, compact
 from jobfetch.providers import PROVIDERS
@@ -69,7 +69,7 @@ def table(tmp_path: Path) -> Callable[..., tuple[Path, Survey]]:
     def write(shape: str, blocks: list[Block], **how: Any) -> tuple[Path, Survey]:
         path = tmp_path / f"rows.{shape}"
         with path.open("w+b") as file:
-            survey = write_table(Table(format=Format(shape), **how), blocks, file)
+            survey = write_table(Table(format=Format(shape), **how), Held(blocks), file)
         return path, survey
 
     return write

@@ -16,7 +16,7 @@ import pyarrow.parquet
 import pytest
 import zstandard
 
-from jobfetch.fetch import saved
+from jobfetch.fetch import found, saved
 from jobfetch.sandbox import Sandbox
 
 from .program import JOBFETCH, Here, Program, until
@@ -132,7 +132,7 @@ def test_what_is_named_twice_is_there_once(bare: Program, records: Path) -> None
 def test_more_records_than_are_sorted_at_once_are_sorted(
     bare: Program, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saved, "AT_ONCE", 7)
+    monkeypatch.setattr(found, "AT_ONCE", 7)
     (out / "r.ndjson").write_bytes(b"".join(record(str(number * 37 % 100), "a") for number in range(100)))
     run = bare("export", out / "r.ndjson", "-f", "csv", "--columns", "job_id")
     assert run.out.decode().split()[1:] == sorted(map(str, range(100)))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobfetch import flatten
-from jobfetch.blocks import blocks
+from jobfetch.blocks import Held, blocks
 from jobfetch.errors import BadReply
 from jobfetch.export import Table, write_table
 from jobfetch.model import Format
@@ -39,7 +39,7 @@ FRAMES = RowRules(
 
 def written(shape: Format, rows: Sequence[dict[str, bytes]]) -> bytes:
     file = io.BytesIO()
-    write_table(Table(format=shape), list(blocks(rows)), file)
+    write_table(Table(format=shape), Held(list(blocks(rows))), file)
     return file.getvalue()
 
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobfetch import export, flatten
-from jobfetch.blocks import Block, Column
+from jobfetch import flatten
+from jobfetch.blocks import Block, Column, Held
 from jobfetch.errors import BadReply, UsageError
-from jobfetch.export import Table, schema_of, table_for, tables, write_table
+from jobfetch.export import Table, packing, parquet, schema_of, table_for, tables, write_table
 from jobfetch.flatten.shapes import Shape
 from jobfetch.model import Format
 from jobfetch.spec import COMMON_COLUMNS, RowRules, Rows
@@ -78,7 +78,7 @@ def written(tmp_path: Path) -> Callable[..., Path]:
     def write(shape: str, source: list[Block], **how: Any) -> Path:
         path = tmp_path / f"rows.{shape}"
         with path.open("w+b") as file:
-            write_table(Table(format=Format(shape), **how), source, file)
+            write_table(Table(format=Format(shape), **how), Held(source), file)
         return path
 
     return write
@@ -384,16 +384,16 @@ def test_an_extra_that_is_missing_is_named(
     def missing(name: str) -> Any:
         raise ImportError(name)
 
-    monkeypatch.setattr(export.parquet, "import_module", missing)
-    monkeypatch.setattr(export.packing, "import_module", missing)
-    shape, packing, extra = ("parquet", "", "parquet") if module == "pyarrow" else ("csv", "zst", "zstd")
+    monkeypatch.setattr(parquet, "find_spec", lambda _: None)
+    monkeypatch.setattr(packing, "import_module", missing)
+    shape, packed, extra = ("parquet", "", "parquet") if module == "pyarrow" else ("csv", "zst", "zstd")
     with pytest.raises(UsageError) as caught:
-        written(shape, [], packing=packing)
+        written(shape, [], packing=packed)
     assert f"pip install 'jobfetch[{extra}]'" in (caught.value.hint or "")
 
 
 def test_the_schema_tells_columns_types_and_values() -> None:
-    survey = write_table(Table(format=Format.NDJSON), blocks(sent('{"a":1,"b":[1],"c":true},{"a":2.5}')), io.BytesIO())
+    survey = write_table(Table(format=Format.NDJSON), Held(blocks(sent('{"a":1,"b":[1],"c":true},{"a":2.5}'))), io.BytesIO())
     told = json.loads(schema_of(Table(format=Format.NDJSON), survey))
     by_name = {each["name"]: each for each in told["columns"]}
     assert (told["schema"], told["rows"]) == ("jobfetch.table/1", 2)
