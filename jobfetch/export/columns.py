@@ -16,7 +16,7 @@ _INTEGER = b"0123456789-"
 #: A number of so few bytes has at most 15 digits: a double gives every one of them back.
 _SURELY_DOUBLE = 15
 _SURELY_INT64 = 18
-_POWER = re.compile(rb",([^,eE]*[eE][^,]*)")
+_POWER = re.compile(rb"[eE]")
 _INT64 = range(-(1 << 63), 1 << 63)
 
 
@@ -87,8 +87,10 @@ def _odd(joined: bytes, tokens: Sequence[Token], *, exact: bool) -> int:
         for token in tokens:
             found |= kind_of(bytes(token)) if len(token) > _SURELY_DOUBLE else 0
     if b"e" in joined or b"E" in joined:
-        for token in _POWER.findall(b",".join((b"", *tokens))):
-            found |= kind_of(token)
+        text = b",".join(tokens)
+        for power in _POWER.finditer(text):
+            start, end = text.rfind(b",", 0, power.start()) + 1, text.find(b",", power.end())
+            found |= kind_of(text[start : end if end >= 0 else None])
     return found
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import accumulate
-from typing import Any, BinaryIO
+from itertools import chain, groupby
+from typing import Any, BinaryIO, NamedTuple
 
-from jobfetch.blocks import Block, Column, Token, repeated
+from jobfetch.blocks import Block, Column, Token
 from jobfetch.errors import UsageError
 from jobfetch.export.columns import is_numeric, plain_texts
 from jobfetch.export.values import Read, readers
@@ -18,28 +17,29 @@ from jobfetch.export.values import Read, readers
 #: Rows and bytes of a group, whichever is reached first.
 GROUP_ROWS = 32_768
 GROUP_BYTES = 8 * 1024 * 1024
-#: What a column may hold together.
-_MOST = (1 << 31) - 1
+_INT32 = array("i").itemsize
+#: Bytes of a piece's column: a group of such pieces is still counted in 32 bits.
+_MOST = (1 << 31) - 1 - GROUP_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """Some values of a column on their way to Arrow: texts one behind the other and where each begins, or Python's values.
+class Cells(NamedTuple):
+    """Some values of a column on their way to Arrow: texts one behind the other with their lengths, or Python's values.
 
     A number is still as it was written. Where `times` is given, each value comes so many times.
     """
 
-    #: texts, UTF-8
+    #: UTF-8
     joined: bytes = b""
-    #: int32, one more than there are texts
-    bounds: bytes = b""
+    #: int32
+    lengths: bytes = b""
     values: Sequence[object] | None = None
-    times: Sequence[int] | None = None
+    #: int32
+    times: bytes | None = None
 
     @property
     def size(self) -> int:
         """Bytes, more or less."""
-        return len(self.joined) + len(self.bounds) + 8 * len(self.values or ()) + 8 * len(self.times or ())
+        return len(self.joined) + len(self.lengths) + 8 * len(self.values or ()) + len(self.times or ())
 
 
 Piece = tuple[int, list[Cells]]
@@ -59,10 +59,10 @@ def piece(block: Block, types: Mapping[str, str]) -> Piece:
 def _cells(block: Block, name: str, kind: str, read: Read) -> Cells:
     column = block.own.get(name)
     if column is None:
-        return Cells(values=[read(block.same.get(name, b""), name, block)], times=[block.count])
+        return Cells(values=[read(block.same.get(name, b""), name, block)], times=_int32([block.count]))
     if column.times is not None:
         few = _own(Column.of(column.few), name, kind, read, block)
-        return Cells(few.joined, few.bounds, few.values, column.times)
+        return few._replace(times=_int32(column.times))
     return _own(column, name, kind, read, block)
 
 
@@ -77,20 +77,25 @@ def _own(column: Column, name: str, kind: str, read: Read, block: Block) -> Cell
 def _texts(joined: bytes, tokens: Sequence[Token]) -> Cells:
     if len(joined) > _MOST:
         raise UsageError("a column of one record is too long for parquet", hint="take csv or ndjson")
-    return Cells(joined, array("i", accumulate(map(len, tokens), initial=0)).tobytes())
+    return Cells(joined, _int32(map(len, tokens)))
+
+
+def _int32(numbers: Iterable[int]) -> bytes:
+    return array("i", numbers).tobytes()
 
 
 def write(types: Mapping[str, str], pieces: Iterable[Piece], file: BinaryIO) -> None:
     """A Parquet file, compressed with zstd."""
-    arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    arrow, parquet, _ = map(import_module, ("pyarrow", "pyarrow.parquet", "pyarrow.compute"))
     plain = {"string": arrow.string(), "json": arrow.string(), "int64": arrow.int64()}
     plain |= {"double": arrow.float64(), "boolean": arrow.bool_()}
     schema = arrow.schema([arrow.field(name, plain[kind]) for name, kind in types.items()])
-    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+    # numbers seldom come twice, and looking for those that do takes longer than writing them
+    texts = [field.name for field in schema if field.type == arrow.string()]
+    with parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=texts) as writer:
         for group in _groups(pieces):
             columns = [
-                arrow.chunked_array([_array(arrow, cells[number], field.type) for cells in group], type=field.type)
-                for number, field in enumerate(schema)
+                _column(arrow, [cells[number] for cells in group], field.type) for number, field in enumerate(schema)
             ]
             writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
 
@@ -110,16 +115,30 @@ def _groups(pieces: Iterable[Piece]) -> Iterator[list[list[Cells]]]:
         yield group
 
 
-def _array(arrow: Any, cells: Cells, kind: Any) -> Any:
-    if cells.values is not None:
-        found = arrow.array(cells.values, type=kind)
-    else:
-        buffers = [None, *map(arrow.py_buffer, (cells.bounds, cells.joined))]
-        found = arrow.Array.from_buffers(arrow.string(), len(cells.bounds) // 4 - 1, buffers)
+def _column(arrow: Any, group: Sequence[Cells], kind: Any) -> Any:
+    """The values of one column of a group; those that look alike become one array, however many pieces they came in."""
+    alike = groupby(group, lambda cells: (cells.values is None, cells.times is None))
+    return arrow.chunked_array([_array(arrow, [*some], kind) for _, some in alike], type=kind)
+
+
+def _array(arrow: Any, some: Sequence[Cells], kind: Any) -> Any:
+    if some[0].values is None:
+        bounds = _sums(arrow, (cells.lengths for cells in some))
+        joined = arrow.py_buffer(b"".join(cells.joined for cells in some))
+        found = arrow.Array.from_buffers(arrow.string(), len(bounds) - 1, [None, bounds.buffers()[1], joined])
         # an exact look has found that every number is given back
         found = found if kind == arrow.string() else found.cast(kind)
-    if cells.times is None:
+    else:
+        found = arrow.array([*chain.from_iterable(cells.values or () for cells in some)], type=kind)
+    if some[0].times is None:
         return found
-    if len(found) == 1:
-        return arrow.repeat(found[0], cells.times[0])
-    return found.take(arrow.array(repeated(range(len(found)), cells.times), type=arrow.int32()))
+    bounds = _sums(arrow, (cells.times or b"" for cells in some))
+    rows = arrow.nulls(bounds[-1].as_py())
+    return found.take(arrow.compute.list_parent_indices(arrow.ListArray.from_arrays(bounds, rows)))
+
+
+def _sums(arrow: Any, numbers: Iterable[bytes]) -> Any:
+    """Where each of these begins, whose lengths these are (int32), and where the last one ends."""
+    found = b"".join((bytes(_INT32), *numbers))
+    lengths = arrow.Array.from_buffers(arrow.int32(), len(found) // _INT32, [None, arrow.py_buffer(found)])
+    return arrow.compute.cumulative_sum(lengths)

@@ -22,7 +22,7 @@ from jobfetch.errors import BadReply, JobfetchError, UsageError
 from jobfetch.fetch.rows import Maker
 from jobfetch.fetch.saved import Place, blocks_of, opened
 from jobfetch.manifest import NAME, Manifest
-from jobfetch.model import Format
+from jobfetch.model import Format, decode
 
 #: Places that are sorted in memory; more of them are sorted in parts, and the parts merged.
 AT_ONCE = 50_000
@@ -187,7 +187,7 @@ def _job_id(path: Path, head: bytes, start: int = 0, length: int | None = None) 
     found = _JOB_ID.search(head) if _BEGINS.match(head) else None
     try:
         if found:
-            told: str = json.loads(found[1])
+            told: str = decode(found[1])
             return told
         with path.open("rb") as file:
             file.seek(start)

@@ -9,6 +9,7 @@ import resource
 import signal
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ import pyarrow.parquet
 import pytest
 import zstandard
 
+from jobfetch.commands import tables
+from jobfetch.export import tables as export_tables
 from jobfetch.fetch import found, saved
 from jobfetch.sandbox import Sandbox
+from jobfetch.spread import cores
 
 from .program import JOBFETCH, Here, Program, until
 
@@ -149,6 +153,76 @@ def test_a_long_record_gives_the_rows_that_it_gives_when_it_is_held(
     monkeypatch.setattr("jobfetch.flatten.long.WINDOW", 5000)
     assert bare("export", out / "r.json", "-f", "csv").out == held
     assert len(table(held)) == 3001
+
+
+# --- several processes ---
+
+
+@pytest.fixture
+def spread(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """From now on, so many processes work at an export, however little there is to do."""
+
+    def processes(number: int) -> None:
+        monkeypatch.setattr(tables, "MUCH", 0)
+        monkeypatch.setattr(tables, "cores", lambda: number)
+        monkeypatch.setattr(export_tables, "LOOKED_AT", 3)
+        monkeypatch.setattr(found, "FEW", 3)
+
+    return processes
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("late", ["", "own"])
+def test_several_processes_give_the_bytes_that_one_gives(
+    shape: str, late: str, bare: Program, out: Path, spread: Callable[[int], None]
+) -> None:
+    lines = [record(str(number), *"ab"[: number % 3], status=late if number == 70 else "x") for number in range(100)]
+    lines[70] = lines[70].replace(b'"text":', b'"more":"x","text":') if late else lines[70]
+    (out / "r.ndjson").write_bytes(b"".join(lines))
+    found: list[bytes] = []
+    for number in (1, 2, 5):
+        spread(number)
+        run = bare("export", out / "r.ndjson", "-o", out / f"t.{shape}", "--json")
+        assert (run.code, run.verdict["data"]["records"]) == (0, 100)
+        found.append((out / f"t.{shape}").read_bytes() + (out / f"t.{shape}.schema.json").read_bytes())
+    assert found[0] == found[1] == found[2]
+    assert (b'"more"' in found[0]) == bool(late)
+
+
+def test_an_unreadable_record_among_many_is_the_same_error_for_several_processes(
+    bare: Program, out: Path, spread: Callable[[int], None]
+) -> None:
+    lines = [record(f"{number:03}", "a") for number in range(100)]
+    lines[61] = lines[61].replace(b'"a"', b'"a",,')
+    (out / "r.ndjson").write_bytes(b"".join(lines))
+    alone = bare("export", out / "r.ndjson", "-o", out / "t.csv")
+    spread(3)
+    several = bare("export", out / "r.ndjson", "-o", out / "t.csv")
+    assert (several.code, several.said) == (alone.code, alone.said)
+    assert several.code == 11
+    assert "job 061" in several.said
+    assert [path.name for path in out.iterdir()] == ["r.ndjson"]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_the_helpers_of_a_run_end_with_it(sent: signal.Signals, home: Path, out: Path) -> None:
+    with (out / "r.ndjson").open("wb") as file:
+        for number in range(6000):
+            file.write(record(str(number), *["a" * 100] * 40))
+    with Program(home, {}).start("export", out / "r.ndjson", "-o", out / "t.csv") as process:
+        until(lambda: any(path.stat().st_size for path in out.glob("*.part")))
+        helpers = children_of(process.pid)
+        process.send_signal(sent)
+        process.wait()
+    assert (process.returncode == -sent) if sent == signal.SIGKILL else (process.returncode == 128 + sent)
+    assert len(helpers) == (cores() if cores() > 1 else 0)
+    until(lambda: not any(Path(f"/proc/{helper}").exists() for helper in helpers))
+    assert not (out / "t.csv").exists()
+
+
+def children_of(process: int) -> list[str]:
+    """The processes that a process has forked."""
+    return Path(f"/proc/{process}/task/{process}/children").read_text().split()
 
 
 # --- rows and columns of one's own ---

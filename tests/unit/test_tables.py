@@ -393,7 +393,9 @@ def test_an_extra_that_is_missing_is_named(
 
 
 def test_the_schema_tells_columns_types_and_values() -> None:
-    survey = write_table(Table(format=Format.NDJSON), Held(blocks(sent('{"a":1,"b":[1],"c":true},{"a":2.5}'))), io.BytesIO())
+    survey = write_table(
+        Table(format=Format.NDJSON), Held(blocks(sent('{"a":1,"b":[1],"c":true},{"a":2.5}'))), io.BytesIO()
+    )
     told = json.loads(schema_of(Table(format=Format.NDJSON), survey))
     by_name = {each["name"]: each for each in told["columns"]}
     assert (told["schema"], told["rows"]) == ("jobfetch.table/1", 2)
