@@ -41,6 +41,37 @@ def serving(**options: float | str) -> Iterator[str]:
             server.terminate()
 
 
+def held_by_all(line: list[str], environment: Mapping[str, str] | None = None) -> float:
+    """Run a command, and look again and again how much it and the processes that it forked hold together, in MB.
+
+    What they share counts once. Looking takes time: such a run is not timed.
+    """
+    most = 0.0
+    with subprocess.Popen(  # noqa: S603, RUF100
+        line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**_PLAIN, **(environment or {})}
+    ) as process:
+        while process.poll() is None:
+            most = max(most, sum(map(_shared_out, _family(process.pid))))
+            time.sleep(0.005)
+    return most / 1024
+
+
+def _family(process: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except OSError:  # it has ended
+        return []
+    return [process, *(each for child in children for each in _family(int(child)))]
+
+
+def _shared_out(process: int) -> int:
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has ended
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
 def timed(line: list[str], environment: Mapping[str, str] | None = None, *, ends: int = 0) -> Run:
     """Run a command to its end, which must have this exit code."""
     started = time.monotonic()

@@ -3,8 +3,8 @@
     python benchmarks/tables.py [--records 10000] [--rounds 3] [--format csv|parquet]
 
 Every contender makes the same rows, one for each prediction: the peers from one NDJSON file of all records, jobfetch from
-a folder of a file each, as `batch download` leaves it, and from that one file. Whole processes are timed, with the most
-memory that each held. The number of rows is checked. A peer that is not installed is left out, and said to be:
+a folder of a file each, as `batch download` leaves it, and from that one file. Whole processes are timed; in one more run,
+which is not, it is looked at how much memory each holds at most, all of its processes together. The number of rows is checked. A peer that is not installed is left out, and said to be:
 `pip install 'jobfetch[bench]'`.
 """
 
@@ -18,15 +18,17 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from measure import HERE, JOBFETCH, Run, table, timed
+from measure import HERE, JOBFETCH, Run, held_by_all, table, timed
 
 #: Predictions of a record: with them it has about 10 KB.
 PREDICTIONS = 75
 PEERS = {"pyarrow": "pyarrow", "polars": "polars", "duckdb": "duckdb", "pandas": "pandas", "loop": "json"}
 
-Contender = Callable[[Path], Run]
+#: The command line that fills a file.
+Contender = Callable[[Path], list[str]]
 
 
 def record(number: int) -> str:
@@ -50,11 +52,10 @@ def contenders(place: Path, shape: str) -> dict[str, Contender]:
     together, folder = place / "records.ndjson", place / "records"
 
     def peer(name: str) -> Contender:
-        return lambda out: timed([sys.executable, str(HERE / "tablers.py"), name, shape, str(together), str(out)])
+        return lambda out: [sys.executable, str(HERE / "tablers.py"), name, shape, str(together), str(out)]
 
     def jobfetch(source: Path) -> Contender:
-        line = [str(JOBFETCH), "-q", "export", str(source), "-f", shape, "-o"]
-        return lambda out: timed([*line, str(out)], {"JOBFETCH_CONFIG_DIR": "/nonexistent"})
+        return lambda out: [str(JOBFETCH), "-q", "export", str(source), "-f", shape, "-o", str(out)]
 
     found: dict[str, Contender] = {}
     for name, module in PEERS.items():
@@ -99,10 +100,14 @@ def main() -> None:
                 (place / "records" / f"{number}.json").write_text(line)
         taking_part = contenders(place, options.format)
         runs: dict[str, list[Run]] = {name: [] for name in taking_part}
+        out, environment = place / "out", {"JOBFETCH_CONFIG_DIR": "/nonexistent"}
+        held: dict[str, float] = {}
+        for who, contender in taking_part.items():
+            held[who] = held_by_all(contender(out), environment)
+            out.unlink()
         for _ in range(options.rounds):
             for who, contender in taking_part.items():
-                out = place / "out"
-                runs[who].append(contender(out))
+                runs[who].append(replace(timed(contender(out), environment), peak=held[who]))
                 if (rows := rows_in(out, options.format)) != options.records * PREDICTIONS:
                     sys.exit(f"{who}: {rows} rows instead of {options.records * PREDICTIONS}")
                 out.unlink()
