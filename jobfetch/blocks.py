@@ -5,7 +5,7 @@ It knows no rule and no format: `flatten` makes blocks, `export` writes them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import Any, Protocol, Self, TypeVar
@@ -47,9 +47,8 @@ class Column:
         """A column in which each of these tokens comes so many times."""
         return cls(repeated(few, times), b"".join(few), few, times)
 
-    def changed(self, change: Callable[[Token], Token]) -> Self:
-        """The same column with every token changed."""
-        few = [*map(change, self.few)]
+    def replaced(self, few: Sequence[Token]) -> Self:
+        """The same column with other tokens in the place of its few."""
         return self.of(few) if self.times is None else self.spread(few, self.times)
 
 

@@ -19,6 +19,8 @@ from jobfetch.errors import BadReply
 Read = Callable[[int, int], bytes]
 
 WINDOW = 1024 * 1024
+#: So much is looked through for the first comma between two elements: with one that is known, others are found quickly.
+FIRST = 64 * 1024
 #: An element, or another value that is held as a whole.
 LONGEST = 256 * 1024 * 1024
 #: What stands in the place of a list that comes in windows.
@@ -64,7 +66,7 @@ def cut(read: Read, start: int) -> Iterator[tuple[bytes, int]]:
 
     `BadReply` where the list does not end.
     """
-    at, size, mark = start, WINDOW, b""
+    at, size, mark = start, min(FIRST, WINDOW), b""
     while True:
         text = read(at, size)
         place = _guessed(text, mark) if mark else None

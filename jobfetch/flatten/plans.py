@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
-from jobfetch.blocks import Block, Column, Row, Token
+from jobfetch.blocks import Block, Column, Row
 from jobfetch.flatten.leaves import free
 from jobfetch.flatten.rules import Kind, Place
 from jobfetch.flatten.shapes import Opened
@@ -36,6 +35,8 @@ class Plan:
     picked: dict[str, Place]
     same: Row
     filled: tuple[str, ...]
+    #: columns that are filled from elsewhere where nothing is picked
+    contended: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,11 @@ class Maker:
         own = {column: fields[name] for column, name in plan.own.items()}
         same = {**plan.same, **{column: carried[name] for column, name in plan.carried.items()}}
         for column, place in plan.picked.items():
-            if place.name in fields:
-                picked = fields[place.name].changed(partial(_picked, place))
+            if place.name in fields and place.pick:
+                lists = fields[place.name]
+                picked = lists.replaced([*map(_filled, place.pick(lists.few))])
+                if column in plan.contended and not all(picked.few):
+                    return None
                 own |= {column: picked} if picked.joined else {}
             elif filled := _filled(place.of(carried)):
                 same[column] = filled
@@ -114,7 +118,8 @@ class Maker:
                 out[where][column] = what
             else:
                 same[column] = token
-        return Plan(same=same, filled=tuple(self._contended(opened.fields, carried)), **out)
+        contended = frozenset(column for column, places in self.kind.copies if len(places) > 1)
+        return Plan(same=same, filled=tuple(self._contended(opened.fields, carried)), contended=contended, **out)
 
     def _contended(self, own: Mapping[str, object], carried: Row) -> Iterator[str]:
         """The fields for which it matters in each row whether they are filled: others wait for the same column."""
@@ -130,13 +135,11 @@ def _filled(token: bytes | None) -> bytes:
     return b"" if token is None or token in _UNFILLED else token
 
 
-def _picked(place: Place, token: Token) -> bytes:
-    return _filled(place.of({place.name: bytes(token)}))
-
-
 def _compacted(column: Column) -> Column:
     """The same column, lists in it without white space."""
     joined = column.joined
     if (b"[" not in joined and b"{" not in joined) or not any(space in joined for space in _SPACES):
         return column
-    return column.changed(lambda token: compact(bytes(token)) if token and opens(token) in {b"[", b"{"} else token)
+    return column.replaced(
+        [compact(bytes(each)) if each and opens(each) in {b"[", b"{"} else each for each in column.few]
+    )

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import accumulate, chain, pairwise
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
+from jobfetch.blocks import Token
 from jobfetch.errors import UsageError
 from jobfetch.model import elements
 from jobfetch.spec import RowRules, Rows
 
 _SEGMENT = re.compile(r"(?P<key>[^.\[\]{}*]+|\*)(?P<many>\[\]|\{\})?")
+#: The tokens of the smallest and the largest number.
+_Pair = tuple[bytes, bytes]
+_NO_EDGES = (b"", b"")
+
 _PLACE = re.compile(r"(?:(?P<pick>min|max)\((?P<list>.+)\[\]\.(?P<of>\w+)\)|(?P<name>.+)\[(?P<number>\d+)\])")
 
-#: Opens a list and gives the token of a common column, None where there is none.
-Pick = Callable[[bytes], bytes | None]
+#: Opens some lists and gives a token of each, empty where there is none.
+Pick = Callable[[Sequence[Token]], list[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,7 @@ class Place:
     def of(self, own: Mapping[str, bytes]) -> bytes | None:
         """The token, None where nothing is."""
         raw = own.get(self.name)
-        return raw if raw is None or self.pick is None else self.pick(raw)
+        return raw if raw is None or self.pick is None else self.pick([raw])[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +107,54 @@ def _place(text: str) -> Place:
 
 
 def _element(number: int) -> Pick:
-    def pick(raw: bytes) -> bytes | None:
-        inside = elements(raw)
-        return bytes(inside[number]) if number < len(inside) else None
+    def pick(tokens: Sequence[Token]) -> list[bytes]:
+        lists = map(elements, tokens)
+        return [bytes(found[number]) if number < len(found) else b"" for found in lists]
 
     return pick
 
 
 def _extreme(key: str, *, largest: bool) -> Pick:
     """The smallest or largest number of a key over the objects of a list: an edge of the box around a shape."""
+    edges = _edges(key)
+    return lambda tokens: [pair[largest] for pair in edges(tokens)]
+
+
+@cache
+def _edges(key: str) -> Callable[[Sequence[Token]], list[_Pair]]:
+    """Gives the smallest and the largest number of a key over the objects of each list."""
     shape = msgspec.defstruct("Point", [("value", msgspec.Raw, msgspec.field(name=key))], gc=False)
-    decoder: Any = msgspec.json.Decoder(list[shape])  # type: ignore[valid-type]
-    best = max if largest else min
+    decoder: Any = msgspec.json.Decoder(list[list[shape]])  # type: ignore[valid-type]
+    value = attrgetter("value")
+    # both edges are asked for, one after the other
+    last: tuple[Sequence[Token], list[_Pair]] = ((), [])
 
-    def pick(raw: bytes) -> bytes | None:
+    def edges(tokens: Sequence[Token]) -> list[_Pair]:
+        nonlocal last
+        seen, known = last
+        if seen is not tokens:
+            known = found(tokens)
+            last = tokens, known
+        return known
+
+    def found(tokens: Sequence[Token]) -> list[_Pair]:
         try:
-            tokens = [bytes(point.value) for point in decoder.decode(raw)]
-            numbers = [*map(float, tokens)]
+            lists = decoder.decode(b"[" + b",".join([token or b"[]" for token in tokens]) + b"]")
+            values = [*map(value, chain.from_iterable(lists))]
+            numbers = [*map(float, values)]
         except (msgspec.MsgspecError, ValueError):
-            # what is no list of points has no edge
-            return None
-        return tokens[numbers.index(best(numbers))] if numbers and all(map(math.isfinite, numbers)) else None
+            # what is no list of points has no edge, and the others have theirs
+            return [_NO_EDGES] if len(tokens) == 1 else [pair for token in tokens for pair in found([token])]
+        ends = [*accumulate(map(len, lists), initial=0)]
+        return [_pair(numbers[start:end], values[start:end]) for start, end in pairwise(ends)]
 
-    return pick
+    return edges
+
+
+def _pair(numbers: list[float], values: list[msgspec.Raw]) -> _Pair:
+    if not numbers:
+        return _NO_EDGES
+    low, high = min(numbers), max(numbers)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return _NO_EDGES
+    return bytes(values[numbers.index(low)]), bytes(values[numbers.index(high)])

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from jobfetch.blocks import Column
-from jobfetch.model import elements, encode, members, opens
+from jobfetch.model import compact, elements, encode, members, opens
 
 #: Fields that a shape may have: more are data in the place of names.
 MOST_FIELDS = 500
@@ -118,6 +118,9 @@ class Shape:
             if self._fields.accounted(len(found), columns) == len(raw) and all(map(are_leaves, columns)):
                 named = zip(self._fields.names, columns, strict=True)
                 return Opened(len(found), {name: column for name, column in named if column.joined})
+            tight = compact(bytes(raw))
+            if len(tight) < len(raw):
+                return self.opened(tight)
         self._failed += 1
         return None
 

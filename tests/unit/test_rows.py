@@ -366,8 +366,9 @@ def test_an_element_that_is_not_there_fills_nothing(box: Any) -> None:
     assert "x_min" not in row
 
 
-def test_of_two_elements_for_one_column_the_first_that_is_filled_counts() -> None:
-    [row] = rows_of({"items": [{"box": [1, 2], "top": [9]}]}, BOXES)
+@pytest.mark.parametrize("more", [[], [{"box": [1, 2, 3, 4], "top": [9]}]])
+def test_of_two_elements_for_one_column_the_first_that_is_filled_counts(more: list[Any]) -> None:
+    *_, row = rows_of({"items": [*more, {"box": [1, 2], "top": [9]}]}, BOXES)
     assert (row["x_min"], row["y_max"]) == (1, 9)
 
 
