@@ -22,14 +22,18 @@ _STEP = 7_919
 def one_record(path: Path, mib: int) -> None:
     """A record of Playment, as a linked annotations file makes it: so many polygons."""
     head = {"schema": "jobfetch.result/1", "provider": "playment", "job_id": "1", "state": "succeeded", "assets": []}
-    begin, _, end = json.dumps({**head, "result": {"data": {"annotations_data": {"annotations": ["?"]}}}}).partition('"?"')
+    begin, _, end = json.dumps({**head, "result": {"data": {"annotations_data": {"annotations": ["?"]}}}}).partition(
+        '"?"'
+    )
     points = [{"x": round(0.001 * n, 3), "y": round(0.002 * n, 3)} for n in range(8)]
     with path.open("w") as file:
         file.write(begin)
         number = 0
         while file.tell() < mib * 1024 * 1024:
             some = [
-                json.dumps({"_id": f"a{each}", "type": "polygon", "label": "car", "coordinates": points})
+                json.dumps(
+                    {"_id": f"a{each}", "type": "polygon", "label": "car", "coordinates": points}, separators=(",", ":")
+                )
                 for each in range(number, number + 1000)
             ]
             file.write(("," if number else "") + ",".join(some))

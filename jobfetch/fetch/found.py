@@ -12,7 +12,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import IO
 
@@ -65,7 +67,8 @@ class Saved:
         """Where all records are, some at a time."""
         with ExitStack() as stack:
             runs = [_read(stack.enter_context(run.open(encoding="utf-8"))) for run in self._runs]
-            yield from some(place for place, _ in groupby(heapq.merge(*runs, self._few)))
+            # what was named twice is there once
+            yield from some(next(same) for _, same in groupby(heapq.merge(*runs, self._few), key=itemgetter(0, 1, 2)))
 
     def blocks(self, stretch: Sequence[Place]) -> Iterator[Block]:
         """The rows of some records."""
@@ -220,13 +223,16 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[int, int, bytes]]:
 
 def _written(places: Iterable[Place], path: Path) -> Path:
     with disk.explained(path), path.open("x", encoding="utf-8") as file:
-        for place in places:
-            json.dump([place.job_id, str(place.path), place.start, place.length, place.size], file)
-            file.write("\n")
+        for job_id, where, *span in places:
+            file.write(json.dumps([job_id, str(where), *span]) + "\n")
     return path
 
 
 def _read(file: IO[str]) -> Iterator[Place]:
     for line in file:
         job_id, path, start, length, size = json.loads(line)
-        yield Place(job_id, Path(path), start, length, size)
+        yield Place(job_id, _path(path), start, length, size)
+
+
+#: Many records may lie in one file.
+_path = lru_cache(maxsize=64)(Path)

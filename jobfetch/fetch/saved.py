@@ -10,11 +10,11 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple, cast
 
 import msgspec
 
@@ -39,8 +39,7 @@ _HALF = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(NamedTuple):
     """Where a record lies: a file, or so many bytes of one."""
 
     job_id: str
@@ -48,7 +47,7 @@ class Place:
     start: int = 0
     #: None for the whole file
     length: int | None = None
-    size: int = field(default=0, compare=False)
+    size: int = 0
 
 
 class _Asset(msgspec.Struct):
@@ -82,7 +81,7 @@ def _blocks_of_one(place: Place, make_for: Callable[[str], Maker]) -> Iterator[B
 
 def blocks_of(places: Sequence[Place], make_for: Callable[[str], Maker]) -> Iterator[Block]:
     """The rows of a few records in their order, of many at once where their results are alike."""
-    read = [*_held(places)]
+    read = _held(places)
     for provider, group in groupby(read, key=lambda each: each[1].provider if each[1] else None):
         some = [*group]
         if provider is None:
@@ -103,15 +102,21 @@ def blocks_of(places: Sequence[Place], make_for: Callable[[str], Maker]) -> Iter
                     yield from make.make(job_id, result, ())
 
 
-def _held(places: Sequence[Place]) -> Iterator[tuple[Place, _Saved | None]]:
+def _held(places: Sequence[Place]) -> list[tuple[Place, _Saved | None]]:
     """Records, read; None for one that wants a look of its own: it is large, or linked files belong to it."""
+    found: list[tuple[Place, _Saved | None]] = []
     for path, group in groupby(places, key=attrgetter("path")):
-        with disk.explained(path), path.open("rb") as file:
+        # each is read once, and seldom in the order of the file
+        with disk.explained(path), path.open("rb", buffering=0) as raw:
+            file = cast("BinaryIO", raw)
             for place in group:
-                with _named(place):
-                    length = _length(file, place)
+                length = _length(file, place)
+                try:
                     record = _small(file, place, length) if length <= SMALL else None
-                yield place, None if record is None or record.assets else record
+                except BadReply as error:
+                    raise _of(place, error) from None
+                found.append((place, None if record is None or record.assets else record))
+    return found
 
 
 def _length(file: BinaryIO, place: Place) -> int:
@@ -130,7 +135,11 @@ def _named(place: Place) -> Iterator[None]:
         with disk.explained(place.path):
             yield
     except BadReply as error:
-        raise BadReply(f"{place.path} (job {place.job_id}): {error.message}", hint=error.hint) from None
+        raise _of(place, error) from None
+
+
+def _of(place: Place, error: BadReply) -> BadReply:
+    return BadReply(f"{place.path} (job {place.job_id}): {error.message}", hint=error.hint)
 
 
 def _large(
