@@ -18,7 +18,7 @@ from jobfetch.errors import BadReply
 #: So many bytes from so far on; fewer at the end.
 Read = Callable[[int, int], bytes]
 
-WINDOW = 1024 * 1024
+WINDOW = 256 * 1024
 #: So much is looked through for the first comma between two elements: with one that is known, others are found quickly.
 FIRST = 64 * 1024
 #: An element, or another value that is held as a whole.
