@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, repeat
 from typing import Any, Protocol, Self, TypeVar
 
@@ -24,7 +25,7 @@ _Any = TypeVar("_Any")
 Row = dict[str, bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Column:
     """A token a row, and all of them one behind the other: much can be told of that at once.
 
@@ -36,6 +37,21 @@ class Column:
     joined: bytes
     few: Sequence[Token]
     times: Sequence[int] | None = None
+
+    @cached_property
+    def lengths(self) -> bytes | None:
+        """How long each of the few is, a byte each; None where one is longer than that tells."""
+        try:
+            return bytes(map(len, self.few))
+        except ValueError:
+            return None
+
+    def all_within(self, most: int) -> bool:
+        """Whether none of the tokens is longer."""
+        lengths = self.lengths
+        return (
+            max(map(len, self.few)) <= most if lengths is None else not lengths.translate(None, bytes(range(most + 1)))
+        )
 
     @classmethod
     def of(cls, tokens: Sequence[Token]) -> Self:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
 
-from jobfetch.blocks import Block, Column, Token
+from jobfetch.blocks import Block, Column
 from jobfetch.spec import COMMON_COLUMNS, NUMBER_COLUMNS
 
 _NUMERIC = b"0123456789+-.eE"
@@ -42,16 +42,20 @@ _BY_FIRST |= dict.fromkeys((b"[", b"{"), int(Kinds.NESTED)) | dict.fromkeys((b"t
 _TOLD_BY_FIRST = frozenset({*_BY_FIRST, b""})
 
 
-def plain_texts(joined: bytes, count: int) -> list[bytes] | None:
-    """The insides of strings that stand one behind the other, where none needs decoding; None where any may.
+def are_plain(joined: bytes, count: int) -> bool:
+    """Whether so many tokens that stand one behind the other are strings, and none of them needs decoding.
 
     Quotes come in pairs, and nothing stands between the second of one pair and the first of the next: then every token
     is a string, and no string holds a quote.
     """
     if joined[:1] != b'"' or b"\\" in joined:
-        return None
-    inside = joined[1:-1].split(b'""')
-    return inside if len(inside) == count and joined.count(b'"') == 2 * count else None
+        return False
+    return joined[1:-1].count(b'""') == count - 1 and joined.count(b'"') == 2 * count
+
+
+def plain_texts(joined: bytes, count: int) -> list[bytes] | None:
+    """The insides of strings that stand one behind the other, where none needs decoding; None where any may."""
+    return joined[1:-1].split(b'""') if are_plain(joined, count) else None
 
 
 def is_numeric(joined: bytes) -> bool:
@@ -66,10 +70,10 @@ def kinds_of(column: Column, *, exact: bool) -> int:
         if not joined:
             return Kinds.NONE
         if joined.translate(None, _INTEGER):
-            return _FLOAT | _odd(joined, tokens, exact=exact)
-        if b"-0" not in joined and max(map(len, tokens)) <= _SURELY_INT64:
+            return _FLOAT | _odd(column, exact=exact)
+        if b"-0" not in joined and column.all_within(_SURELY_INT64):
             return _INT
-    elif plain_texts(joined, len(tokens)) is not None:
+    elif are_plain(joined, len(tokens)):
         return _TEXT
     first = {bytes(token)[:1] for token in tokens}
     if first <= _TOLD_BY_FIRST:
@@ -80,10 +84,10 @@ def kinds_of(column: Column, *, exact: bool) -> int:
     return found
 
 
-def _odd(joined: bytes, tokens: Sequence[Token], *, exact: bool) -> int:
+def _odd(column: Column, *, exact: bool) -> int:
     """What the numbers are that need a look of their own: those with a power of ten, and the long ones of an exact look."""
-    found = 0
-    if exact and max(map(len, tokens)) > _SURELY_DOUBLE:
+    found, joined, tokens = 0, column.joined, column.few
+    if exact and not column.all_within(_SURELY_DOUBLE):
         for token in tokens:
             found |= kind_of(bytes(token)) if len(token) > _SURELY_DOUBLE else 0
     if b"e" in joined or b"E" in joined:

@@ -9,15 +9,17 @@ from importlib.util import find_spec
 from itertools import chain, groupby
 from typing import Any, BinaryIO, NamedTuple
 
-from jobfetch.blocks import Block, Column, Token
+from jobfetch.blocks import Block, Column
 from jobfetch.errors import UsageError
-from jobfetch.export.columns import is_numeric, plain_texts
+from jobfetch.export.columns import are_plain, is_numeric
 from jobfetch.export.values import Read, readers
 
 #: Rows and bytes of a group, whichever is reached first.
 GROUP_ROWS = 32_768
 GROUP_BYTES = 8 * 1024 * 1024
 _INT32 = array("i").itemsize
+#: Turns a byte into one that is so much less.
+_LESS = {less: bytes(max(0, number - less) for number in range(256)) for less in (0, 2)}
 #: Bytes of a piece's column: a group of such pieces is still counted in 32 bits.
 _MOST = (1 << 31) - 1 - GROUP_BYTES
 
@@ -30,8 +32,9 @@ class Cells(NamedTuple):
 
     #: UTF-8
     joined: bytes = b""
-    #: int32
+    #: a byte each, or int32 where they are `wide`
     lengths: bytes = b""
+    wide: bool = False
     values: Sequence[object] | None = None
     #: int32
     times: bytes | None = None
@@ -68,16 +71,19 @@ def _cells(block: Block, name: str, kind: str, read: Read) -> Cells:
 
 def _own(column: Column, name: str, kind: str, read: Read, block: Block) -> Cells:
     if kind in {"int64", "double"} and is_numeric(column.joined) and all(column.tokens):
-        return _texts(column.joined, column.tokens)
-    if kind == "string" and (plain := plain_texts(column.joined, len(column.tokens))) is not None:
-        return _texts(b"".join(plain), plain)
+        return _texts(column.joined, column, 0)
+    if kind == "string" and are_plain(column.joined, len(column.tokens)):
+        return _texts(column.joined.replace(b'"', b""), column, 2)
     return Cells(values=[read(token, name, block) for token in column.tokens])
 
 
-def _texts(joined: bytes, tokens: Sequence[Token]) -> Cells:
+def _texts(joined: bytes, column: Column, quotes: int) -> Cells:
+    """Texts as they are in their tokens, without so many quotes."""
     if len(joined) > _MOST:
         raise UsageError("a column of one record is too long for parquet", hint="take csv or ndjson")
-    return Cells(joined, _int32(map(len, tokens)))
+    if column.lengths is not None:
+        return Cells(joined, column.lengths.translate(_LESS[quotes]))
+    return Cells(joined, _int32(len(token) - quotes for token in column.tokens), wide=True)
 
 
 def _int32(numbers: Iterable[int]) -> bytes:
@@ -117,13 +123,13 @@ def _groups(pieces: Iterable[Piece]) -> Iterator[list[list[Cells]]]:
 
 def _column(arrow: Any, group: Sequence[Cells], kind: Any) -> Any:
     """The values of one column of a group; those that look alike become one array, however many pieces they came in."""
-    alike = groupby(group, lambda cells: (cells.values is None, cells.times is None))
+    alike = groupby(group, lambda cells: (cells.values is None, cells.times is None, cells.wide))
     return arrow.chunked_array([_array(arrow, [*some], kind) for _, some in alike], type=kind)
 
 
 def _array(arrow: Any, some: Sequence[Cells], kind: Any) -> Any:
     if some[0].values is None:
-        bounds = _sums(arrow, (cells.lengths for cells in some))
+        bounds = _sums(arrow, b"".join(cells.lengths for cells in some), wide=some[0].wide)
         joined = arrow.py_buffer(b"".join(cells.joined for cells in some))
         found = arrow.Array.from_buffers(arrow.string(), len(bounds) - 1, [None, bounds.buffers()[1], joined])
         # an exact look has found that every number is given back
@@ -132,13 +138,14 @@ def _array(arrow: Any, some: Sequence[Cells], kind: Any) -> Any:
         found = arrow.array([*chain.from_iterable(cells.values or () for cells in some)], type=kind)
     if some[0].times is None:
         return found
-    bounds = _sums(arrow, (cells.times or b"" for cells in some))
+    bounds = _sums(arrow, b"".join(cells.times or b"" for cells in some), wide=True)
     rows = arrow.nulls(bounds[-1].as_py())
     return found.take(arrow.compute.list_parent_indices(arrow.ListArray.from_arrays(bounds, rows)))
 
 
-def _sums(arrow: Any, numbers: Iterable[bytes]) -> Any:
-    """Where each of these begins, whose lengths these are (int32), and where the last one ends."""
-    found = b"".join((bytes(_INT32), *numbers))
-    lengths = arrow.Array.from_buffers(arrow.int32(), len(found) // _INT32, [None, arrow.py_buffer(found)])
-    return arrow.compute.cumulative_sum(lengths)
+def _sums(arrow: Any, numbers: bytes, *, wide: bool) -> Any:
+    """Where each of these begins, whose lengths these are, and where the last one ends."""
+    width, kind = (_INT32, arrow.int32()) if wide else (1, arrow.uint8())
+    lengths = arrow.py_buffer(bytes(width) + numbers)
+    found = arrow.Array.from_buffers(kind, len(numbers) // width + 1, [None, lengths])
+    return arrow.compute.cumulative_sum(found.cast(arrow.int32()))
