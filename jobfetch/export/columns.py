@@ -53,11 +53,6 @@ def are_plain(joined: bytes, count: int) -> bool:
     return joined[1:-1].count(b'""') == count - 1 and joined.count(b'"') == 2 * count
 
 
-def plain_texts(joined: bytes, count: int) -> list[bytes] | None:
-    """The insides of strings that stand one behind the other, where none needs decoding; None where any may."""
-    return joined[1:-1].split(b'""') if are_plain(joined, count) else None
-
-
 def is_numeric(joined: bytes) -> bool:
     """Whether tokens that stand one behind the other are numbers, all of them."""
     return not joined.translate(None, _NUMERIC)

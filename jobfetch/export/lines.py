@@ -10,12 +10,13 @@ from typing import BinaryIO
 
 from jobfetch.blocks import Block, Column, Token, repeated, text
 from jobfetch.errors import BadReply
-from jobfetch.export.columns import is_numeric, plain_texts
+from jobfetch.export.columns import is_numeric
 from jobfetch.model import encode
 from jobfetch.spec import COMMON_COLUMNS
 
 #: What a spreadsheet takes for the beginning of a formula.
 _FORMULA = re.compile(rb"[=+\-@\t\r]")
+_NULL = b"\nnull\n"
 _ANY_FORMULA = re.compile(rb'"[=+\-@\t\r]')
 
 
@@ -56,12 +57,22 @@ class Csv:
 
     def _cells(self, column: Column, name: str, block: Block, *, alone: bool) -> Sequence[Token]:
         tokens, joined = column.tokens, column.joined
-        if is_numeric(joined) and not alone:
+        if alone or self._are_odd(joined):
+            return [self._cell(bytes(token), name, block, alone=alone) for token in tokens]
+        if is_numeric(joined):
             return tokens
-        plain = None if self.delimiter in joined or alone else plain_texts(joined, len(tokens))
-        if plain is not None and not (self.safe and _ANY_FORMULA.search(joined)):
-            return plain
-        return [self._cell(bytes(token), name, block, alone=alone) for token in tokens]
+        # no token holds a line break, and none holds a quote but a string around itself
+        cells = b"\n" + b"\n".join(tokens) + b"\n"
+        if b"null" in joined:
+            # of two that follow each other, the first time takes one
+            cells = cells.replace(_NULL, b"\n\n").replace(_NULL, b"\n\n")
+        return cells[1:-1].replace(b'"', b"").split(b"\n")
+
+    def _are_odd(self, joined: bytes) -> bool:
+        """Whether any of these tokens may want a look of its own."""
+        if b"\\" in joined or self.delimiter in joined or (b'"' in joined and (b"[" in joined or b"{" in joined)):
+            return True
+        return self.safe and _ANY_FORMULA.search(joined) is not None
 
     def _cell(self, token: bytes, name: str, block: Block, *, alone: bool) -> bytes:
         cell = b"" if token in {b"", b"null"} else token

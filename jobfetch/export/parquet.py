@@ -18,23 +18,23 @@ from jobfetch.export.values import Read, readers
 GROUP_ROWS = 32_768
 GROUP_BYTES = 8 * 1024 * 1024
 _INT32 = array("i").itemsize
-#: Turns a byte into one that is so much less.
-_LESS = {less: bytes(max(0, number - less) for number in range(256)) for less in (0, 2)}
 #: Bytes of a piece's column: a group of such pieces is still counted in 32 bits.
 _MOST = (1 << 31) - 1 - GROUP_BYTES
 
 
 class Cells(NamedTuple):
-    """Some values of a column on their way to Arrow: texts one behind the other with their lengths, or Python's values.
+    """Some values of a column on their way to Arrow: texts one behind the other, or Python's values.
 
     A number is still as it was written. Where `times` is given, each value comes so many times.
     """
 
     #: UTF-8
     joined: bytes = b""
-    #: a byte each, or int32 where they are `wide`
+    #: how long each token was, nothing where there is none: a byte each, or int32 where they are `wide`
     lengths: bytes = b""
     wide: bool = False
+    #: how much shorter a text is than its token
+    quotes: int = 0
     values: Sequence[object] | None = None
     #: int32
     times: bytes | None = None
@@ -43,6 +43,11 @@ class Cells(NamedTuple):
     def size(self) -> int:
         """Bytes, more or less."""
         return len(self.joined) + len(self.lengths) + 8 * len(self.values or ()) + len(self.times or ())
+
+    @property
+    def alike(self) -> tuple[object, ...]:
+        """What is the same in values that are made one array."""
+        return self.values is None, self.times is None, self.wide, self.quotes
 
 
 Piece = tuple[int, list[Cells]]
@@ -70,20 +75,22 @@ def _cells(block: Block, name: str, kind: str, read: Read) -> Cells:
 
 
 def _own(column: Column, name: str, kind: str, read: Read, block: Block) -> Cells:
-    if kind in {"int64", "double"} and is_numeric(column.joined) and all(column.tokens):
-        return _texts(column.joined, column, 0)
-    if kind == "string" and are_plain(column.joined, len(column.tokens)):
-        return _texts(column.joined.replace(b'"', b""), column, 2)
-    return Cells(values=[read(token, name, block) for token in column.tokens])
+    if b"null" in column.joined:
+        column = column.replaced([b"" if bytes(token) == b"null" else token for token in column.few])
+    joined = column.joined
+    if kind in {"int64", "double"} and is_numeric(joined):
+        return _texts(joined, column, 0)
+    if kind == "string" and are_plain(joined, sum(map(bool, column.few))):
+        return _texts(joined.replace(b'"', b""), column, 2)
+    return Cells(values=[read(token, name, block) for token in column.few])
 
 
 def _texts(joined: bytes, column: Column, quotes: int) -> Cells:
     """Texts as they are in their tokens, without so many quotes."""
     if len(joined) > _MOST:
         raise UsageError("a column of one record is too long for parquet", hint="take csv or ndjson")
-    if column.lengths is not None:
-        return Cells(joined, column.lengths.translate(_LESS[quotes]))
-    return Cells(joined, _int32(len(token) - quotes for token in column.tokens), wide=True)
+    wide = column.lengths is None
+    return Cells(joined, column.lengths or _int32(map(len, column.few)), wide, quotes)
 
 
 def _int32(numbers: Iterable[int]) -> bytes:
@@ -123,29 +130,43 @@ def _groups(pieces: Iterable[Piece]) -> Iterator[list[list[Cells]]]:
 
 def _column(arrow: Any, group: Sequence[Cells], kind: Any) -> Any:
     """The values of one column of a group; those that look alike become one array, however many pieces they came in."""
-    alike = groupby(group, lambda cells: (cells.values is None, cells.times is None, cells.wide))
-    return arrow.chunked_array([_array(arrow, [*some], kind) for _, some in alike], type=kind)
+    found = (_array(arrow, [*some], kind) for _, some in groupby(group, lambda cells: cells.alike))
+    return arrow.chunked_array(found, type=kind)
 
 
 def _array(arrow: Any, some: Sequence[Cells], kind: Any) -> Any:
-    if some[0].values is None:
-        bounds = _sums(arrow, b"".join(cells.lengths for cells in some), wide=some[0].wide)
-        joined = arrow.py_buffer(b"".join(cells.joined for cells in some))
-        found = arrow.Array.from_buffers(arrow.string(), len(bounds) - 1, [None, bounds.buffers()[1], joined])
-        # an exact look has found that every number is given back
-        found = found if kind == arrow.string() else found.cast(kind)
+    first = some[0]
+    if first.values is None:
+        found = _decoded(arrow, some, kind)
     else:
         found = arrow.array([*chain.from_iterable(cells.values or () for cells in some)], type=kind)
-    if some[0].times is None:
+    if first.times is None:
         return found
-    bounds = _sums(arrow, b"".join(cells.times or b"" for cells in some), wide=True)
+    bounds = _sums(arrow, _numbers(arrow, (cells.times or b"" for cells in some), wide=True))
     rows = arrow.nulls(bounds[-1].as_py())
     return found.take(arrow.compute.list_parent_indices(arrow.ListArray.from_arrays(bounds, rows)))
 
 
-def _sums(arrow: Any, numbers: bytes, *, wide: bool) -> Any:
-    """Where each of these begins, whose lengths these are, and where the last one ends."""
-    width, kind = (_INT32, arrow.int32()) if wide else (1, arrow.uint8())
-    lengths = arrow.py_buffer(bytes(width) + numbers)
-    found = arrow.Array.from_buffers(kind, len(numbers) // width + 1, [None, lengths])
-    return arrow.compute.cumulative_sum(found.cast(arrow.int32()))
+def _decoded(arrow: Any, some: Sequence[Cells], kind: Any) -> Any:
+    compute = arrow.compute
+    quotes, nothing = (arrow.scalar(number, arrow.int32()) for number in (some[0].quotes, 0))
+    lengths = _numbers(arrow, (cells.lengths for cells in some), wide=some[0].wide)
+    inside = compute.max_element_wise(compute.subtract(lengths, quotes), nothing)
+    buffers = [None, _sums(arrow, inside).buffers()[1], arrow.py_buffer(b"".join(cells.joined for cells in some))]
+    found = arrow.Array.from_buffers(arrow.string(), len(lengths), buffers)
+    there = compute.not_equal(lengths, nothing)
+    found = found if compute.all(there).as_py() else compute.if_else(there, found, None)
+    # an exact look has found that every number is given back
+    return found if kind == arrow.string() else found.cast(kind)
+
+
+def _numbers(arrow: Any, numbers: Iterable[bytes], *, wide: bool) -> Any:
+    found = arrow.py_buffer(b"".join(numbers))
+    kind, width = (arrow.int32(), _INT32) if wide else (arrow.uint8(), 1)
+    return arrow.Array.from_buffers(kind, found.size // width, [None, found]).cast(arrow.int32())
+
+
+def _sums(arrow: Any, lengths: Any) -> Any:
+    """Where each of these begins, and where the last one ends (int32)."""
+    nothing = arrow.array([0], type=arrow.int32())
+    return arrow.compute.cumulative_sum(arrow.concat_arrays([nothing, lengths]))
