@@ -10,50 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby, islice
-from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from jobfetch.blocks import Block, Column, Row
 from jobfetch.errors import BadReply
-from jobfetch.flatten.leaves import members_of
 from jobfetch.flatten.node import Node
+from jobfetch.flatten.outlines import Keys, Level, NoOutlineError, Seen, levels_of, sample_of, struct_of
 from jobfetch.flatten.plans import Maker
 from jobfetch.flatten.rules import Kind, Step
-from jobfetch.flatten.shapes import PATIENCE, Fields, Opened, Tree, Way, are_leaves, columns_of
+from jobfetch.flatten.shapes import PATIENCE, Fields, Opened, Tree, are_leaves, columns_of
 from jobfetch.flatten.walk import Walker
-from jobfetch.model import elements, encode, opens
+from jobfetch.model import elements, encode
 from jobfetch.spec import RowRules
 
 #: Forms that are remembered: results of more of them are gone through one by one.
 MOST_FORMS = 8
 
-_Keys = tuple[str, ...]
 #: (job id, result)
 Job = tuple[str, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class _Many:
-    """A list on the way down: what all of its elements look like, None where they are the rows."""
-
-    tree: Tree | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Level:
-    """The objects of one level above the rows: how their fields and the list below are taken out of them."""
-
-    ways: list[Way]
-    inside: Any
-    names: list[_Keys]
-    #: bytes of an object beside its tokens and the list
-    weight: int
-    #: fields that steer the way, by number: they must be the same in every object
-    fixed: dict[int, bytes]
-    #: what fields are called in a row, by number; others are left out
-    carried: dict[int, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +41,7 @@ class _Form:
     make: Maker
     word: str
     decoder: Any
-    levels: list[_Level]
+    levels: list[Level]
     #: what an element's fields are called in a row, by number
     own: dict[int, str]
     #: what every row carries
@@ -110,7 +86,7 @@ def _times(counts: list[list[int]]) -> list[list[int]]:
     return times
 
 
-def _are_fixed(level: _Level, columns: Sequence[Column]) -> bool:
+def _are_fixed(level: Level, columns: Sequence[Column]) -> bool:
     return all({*map(bytes, columns[number].tokens)} == {token} for number, token in level.fixed.items())
 
 
@@ -161,14 +137,14 @@ class Forms:
         """The form of a result, made or widened; None where it has none."""
         whole = Node(result)
         for learned, steps in self._walker.ways(whole):
-            seen = _Seen()
+            seen = Seen()
             tree: Tree | None = None
             if steps[0].key == "$":
                 seen.rows += elements(b"[" + result + b"]")
             else:
                 try:
                     tree = seen.tree(result, steps, ())
-                except _NoFormError:
+                except NoOutlineError:
                     continue
             before = next((form for form in self._forms if form.tree == tree and form.make.kind is learned.kind), None)
             if before is None and len(self._forms) >= MOST_FORMS:
@@ -181,7 +157,7 @@ class Forms:
                 return made, True
         return None, False
 
-    def _made(self, kind: Kind, tree: Tree | None, fields: Fields, seen: _Seen) -> _Form | None:
+    def _made(self, kind: Kind, tree: Tree | None, fields: Fields, seen: Seen) -> _Form | None:
         # the sizes of pages stand among the rows of one result, and are none of another's
         if kind.rule.sheets or any(self._steers((*seen.place, key)) for key in fields.keys):
             return None
@@ -192,7 +168,7 @@ class Forms:
         marks = {token: keys for keys, token in tokens.items()}
         tokens |= {keys: min(values) for keys, values in fixed.items()}
         rows = {b'"\\u0000r%d"' % number: number for number in range(len(fields.names))}
-        told = self._probed(_sample(tree, (), tokens, fields.sample([*rows])) if tree else fields.sample([*rows]))
+        told = self._probed(sample_of(tree, (), tokens, fields.sample([*rows])) if tree else fields.sample([*rows]))
         if told is None:
             return None
         carried, own, word = told
@@ -208,8 +184,8 @@ class Forms:
             fields=fields,
             make=Maker(kind),
             word=word,
-            decoder=msgspec.json.Decoder(_struct(tree, fields.struct) if tree else fields.struct),
-            levels=[*_levels(tree, (), {keys: tokens[keys] for keys in fixed}, called)] if tree else [],
+            decoder=msgspec.json.Decoder(struct_of(tree, fields.struct) if tree else fields.struct),
+            levels=[*levels_of(tree, (), {keys: tokens[keys] for keys in fixed}, called)] if tree else [],
             own={rows[token]: name for name, token in own.items()},
             same=same,
         )
@@ -220,7 +196,7 @@ class Forms:
         rows = sum(block.count for block in self._walker(sample))
         return self._told[0] if rows == len(self._told) == 1 else None
 
-    def _steers(self, keys: _Keys) -> bool:
+    def _steers(self, keys: Keys) -> bool:
         """Whether what stands here may change the way through a result."""
         words = [[Step(kind.when[0], many=False)] for kind in self.rules.kinds if kind.when]
         return any(
@@ -242,116 +218,3 @@ class _Probe:
 
     def block(self, *_: object) -> None:
         """Nothing: rows are to come one by one."""
-
-
-class _NoFormError(Exception):
-    """A result that is gone through one by one: what is on its way is not alike."""
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What one result holds: the rows and where they are, and the tokens beside the way."""
-
-    rows: list[msgspec.Raw] = field(default_factory=list)
-    place: _Keys = ()
-    tokens: dict[_Keys, set[bytes]] = field(default_factory=dict)
-
-    def tree(self, raw: bytes | msgspec.Raw, steps: Sequence[Step], keys: _Keys) -> Tree:
-        """How an object on the way looks. `_NoFormError` where it holds anything that is not alike."""
-        inside = members_of(raw, "")
-        key = next(iter(inside), "") if steps[0].key == "*" and len(inside) == 1 else steps[0].key
-        if key not in inside or steps[0].beside:
-            raise _NoFormError
-        return {
-            name: self._below(value, steps, (*keys, name)) if name == key else self._beside(value, (*keys, name))
-            for name, value in inside.items()
-        }
-
-    def _below(self, raw: msgspec.Raw, steps: Sequence[Step], keys: _Keys) -> Tree | _Many:
-        rest = steps[1:]
-        if not steps[0].many and rest:
-            return self.tree(raw, rest, keys)
-        found = elements(raw) if steps[0].many else []
-        if not found:
-            raise _NoFormError
-        if not rest:
-            self.rows += found
-            self.place = keys
-            return _Many(None)
-        trees = [self.tree(element, rest, keys) for element in found]
-        if any(each != trees[0] for each in trees):
-            raise _NoFormError
-        return _Many(trees[0])
-
-    def _beside(self, raw: msgspec.Raw, keys: _Keys) -> Tree | None:
-        inside = members_of(raw, "") if opens(raw) == b"{" else {}
-        if not inside:
-            self.tokens.setdefault(keys, set()).add(bytes(raw))
-            return None
-        return {key: self._beside(value, (*keys, key)) for key, value in inside.items()}
-
-
-def _struct(tree: Tree, row: Any) -> type[msgspec.Struct]:
-    """What opens an object on the way: it has these members, all of them and no others."""
-
-    def shape(inner: Any) -> Any:
-        if isinstance(inner, _Many):
-            return list[row if inner.tree is None else _struct(inner.tree, row)]  # type: ignore[misc]
-        return msgspec.Raw if inner is None else _struct(inner, row)
-
-    fields = [(f"f{number}", shape(inner)) for number, inner in enumerate(tree.values())]
-    rename = {f"f{number}": key for number, key in enumerate(tree)}
-    return msgspec.defstruct("Object", fields, rename=rename, forbid_unknown_fields=True, frozen=True, gc=False)
-
-
-def _sample(tree: Tree, keys: _Keys, tokens: dict[_Keys, bytes], row: bytes) -> bytes:
-    """One result of a form, with these tokens and one row."""
-
-    def value(inner: Any, here: _Keys) -> bytes:
-        if isinstance(inner, _Many):
-            return b"[" + (row if inner.tree is None else _sample(inner.tree, here, tokens, row)) + b"]"
-        return tokens[here] if inner is None else _sample(inner, here, tokens, row)
-
-    return b"{" + b",".join(encode(key) + b":" + value(tree[key], (*keys, key)) for key in tree) + b"}"
-
-
-@dataclass(slots=True)
-class _Found:
-    """What an object on the way holds: where its fields and its list stand in the struct."""
-
-    places: list[str] = field(default_factory=list)
-    names: list[_Keys] = field(default_factory=list)
-    weight: int = 0
-    inside: str = ""
-    below: tuple[Tree | None, _Keys] = (None, ())
-
-
-def _levels(tree: Tree, keys: _Keys, fixed: dict[_Keys, bytes], called: dict[_Keys, str]) -> Iterator[_Level]:
-    found = _Found()
-    _look(tree, keys, "", found)
-    yield _Level(
-        ways=[(attrgetter(place), None) for place in found.places],
-        inside=attrgetter(found.inside),
-        names=found.names,
-        weight=found.weight,
-        fixed={number: fixed[name] for number, name in enumerate(found.names) if name in fixed},
-        carried={number: called[name] for number, name in enumerate(found.names) if name in called},
-    )
-    below, here = found.below
-    if below is not None:
-        yield from _levels(below, here, fixed, called)
-
-
-def _look(tree: Tree, keys: _Keys, above: str, found: _Found) -> None:
-    # an object of n members has n names and colons, n - 1 commas and two braces
-    found.weight += 1
-    for number, (key, inner) in enumerate(tree.items()):
-        place, here = f"{above}f{number}", (*keys, key)
-        found.weight += len(encode(key)) + 2
-        if isinstance(inner, _Many):
-            found.inside, found.below = place, (inner.tree, here)
-        elif inner is None:
-            found.places.append(place)
-            found.names.append(here)
-        else:
-            _look(inner, here, f"{place}.", found)
