@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -402,3 +403,85 @@ def test_the_schema_tells_columns_types_and_values() -> None:
     assert [*by_name] == [*COMMON_COLUMNS, "a", "b", "c"]
     assert {name: by_name[name]["type"] for name in "abc"} == {"a": "double", "b": "json", "c": "boolean"}
     assert by_name["a"]["values"] == ["number"]
+
+
+# --- however rows come, the same table ---
+
+VALUES: st.SearchStrategy[Any] = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+    | st.sampled_from([*HOSTILE, "", "null", "-1", "[1]", "{}", "a,b", "x" * 300, "\\", '"'])
+    | st.sampled_from([[], {}, [1], ["a"], [None], [{"a": 1}]])
+)
+TABLES = st.lists(st.dictionaries(st.sampled_from(["own", "text", "score", "page"]), VALUES), min_size=1, max_size=12)
+
+
+def told(rows: list[dict[str, Any]], *, escaped: bool) -> list[dict[str, bytes]]:
+    """Each value as its JSON token."""
+    return [
+        {name: json.dumps(value, ensure_ascii=escaped, separators=(",", ":")).encode() for name, value in row.items()}
+        for row in rows
+    ]
+
+
+def one_by_one(rows: list[dict[str, bytes]]) -> list[Block]:
+    return [Block(1, row) for row in rows]
+
+
+def at_once(rows: list[dict[str, bytes]]) -> list[Block]:
+    names = {name for row in rows for name in row}
+    return [Block(len(rows), {}, {name: Column.of([row.get(name, b"") for row in rows]) for name in names})]
+
+
+def several_times(rows: list[dict[str, bytes]]) -> list[Block]:
+    names = {name for row in rows for name in row}
+    times = [len([*same]) for _, same in groupby(rows)]
+    few = [next(same) for _, same in groupby(rows)]
+    return [Block(len(rows), {}, {name: Column.spread([row.get(name, b"") for row in few], times) for name in names})]
+
+
+@given(TABLES, st.booleans(), st.integers(1, 5))
+def test_rows_give_the_same_table_one_by_one_at_once_and_several_times(
+    values: list[dict[str, Any]], escaped: bool, times: int
+) -> None:
+    rows = [row for row in told(values, escaped=escaped) for _ in range(times)]
+    for shape in ("csv", "ndjson", "parquet", "sqlite"):
+        found = []
+        for made in (one_by_one(rows), at_once(rows), several_times(rows)):
+            file = io.BytesIO()
+            write_table(Table(format=Format(shape)), Held(made), file)
+            found.append(file.getvalue())
+        if shape == "parquet":
+            found = [pyarrow.parquet.read_table(io.BytesIO(each)).to_pylist() for each in found]
+        assert found[0] == found[1] == found[2], shape
+
+
+@given(TABLES, st.booleans())
+def test_any_value_is_in_its_cell_in_every_format(values: list[dict[str, Any]], escaped: bool) -> None:
+    rows = told(values, escaped=escaped)
+    for made in (one_by_one(rows), at_once(rows)):
+        file = io.BytesIO()
+        write_table(Table(format=Format.CSV), Held(made), file)
+        cells = list(csv.DictReader(io.StringIO(file.getvalue().decode(), newline=""), strict=True))
+        file = io.BytesIO()
+        write_table(Table(format=Format.PARQUET), Held(made), file)
+        typed = pyarrow.parquet.read_table(file).to_pylist()
+        for value, token, cell, held in zip(values, rows, cells, typed, strict=True):
+            for name, raw in token.items():
+                assert cell[name] == (
+                    value[name] if isinstance(value[name], str) else "" if raw == b"null" else raw.decode()
+                )
+                assert (
+                    held[name] == value[name]
+                    if isinstance(held[name], type(value[name]))
+                    else same_number(held[name], raw)
+                )
+            assert all(held[name] is None for name in held.keys() - token.keys())
+
+
+def same_number(held: Any, raw: bytes) -> bool:
+    """Whether text or a number gives back what was sent."""
+    return held == raw.decode() if isinstance(held, str) else Decimal(repr(held)) == Decimal(raw.decode())
