@@ -355,6 +355,8 @@ class JobApi:
     probe: Callable[[Send, Address, datetime], Status] | None = None
     id_pattern: re.Pattern[str] = re.compile("[^\x00-\x1f\x7f\ud800-\udfff]{1,512}")
     id_help: str = "the job's id"
+    #: an id as the help shows it; the sandbox plays it
+    example: str = "123"
     headers: Callable[[Mapping[str, str]], Mapping[str, str]] | None = None
     result: Callable[[Address, Reply], Request | None] | None = None
     progress: Callable[[Reply], float | None] | None = None

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
+from jobfetch.cli import shape
 from jobfetch.cli.root import PLAIN, TOP, Json, Quiet, Verbose, bare
+from jobfetch.errors import Exit
 from jobfetch.model import Format
 from jobfetch.providers import PROVIDERS
 from jobfetch.spec import Provider
 
 app = bare()
+
+_EPILOG = "`{} COMMAND --help` tells its options, an example, and how it may end."
 
 _COMMON = {"json": (Json, False), "quiet": (Quiet, False), "verbose": (Verbose, 0)}
 
@@ -25,12 +30,18 @@ _NETWORK: dict[str, tuple[Any, Any]] = {
     "timeout": (
         Annotated[
             str | None,
-            typer.Option(help="The whole command ends by then: 90, 30m, 2h. Default 1h with --wait, 2m without."),
+            typer.Option(
+                metavar="DURATION",
+                help="The whole command ends by then: 90, 30m, 2h. Default 1h with --wait, 2m without.",
+            ),
         ],
         None,
     ),
-    "retries": (Annotated[int, typer.Option(min=0, max=20, help="Tries after the first, for each request.")], 4),
-    "profile": (Annotated[str | None, typer.Option(help="Profile of config.toml to use.")], None),
+    "retries": (
+        Annotated[int, typer.Option(min=0, max=20, metavar="N", help="Tries after the first, for each request.")],
+        4,
+    ),
+    "profile": (Annotated[str | None, typer.Option(metavar="NAME", help="Profile of config.toml to use.")], None),
     "secret_stdin": (
         Annotated[bool, typer.Option("--secret-stdin", help="Read the secret from standard input.")],
         False,
@@ -51,7 +62,10 @@ _ASKING = {name: _NETWORK[name] for name in ("profile", "timeout", "retries", "c
 _GET: dict[str, tuple[Any, Any]] = {
     "wait": (Annotated[bool, typer.Option("--wait", "-w", help="Wait until the jobs have ended.")], False),
     "interval": (
-        Annotated[str | None, typer.Option(help="Look this often, instead of the provider's own schedule.")],
+        Annotated[
+            str | None,
+            typer.Option(metavar="DURATION", help="Look this often, instead of the provider's own schedule."),
+        ],
         None,
     ),
     "output": (
@@ -62,7 +76,15 @@ _GET: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "format": (
-        Annotated[Format | None, typer.Option("--format", "-f", help="Default: by the file's suffix, else json.")],
+        Annotated[
+            Format | None,
+            typer.Option(
+                "--format",
+                "-f",
+                metavar="FORMAT",
+                help="json, ndjson, csv, parquet, sqlite or raw. Default: by the file's suffix, else json.",
+            ),
+        ],
         None,
     ),
     "assets": (Annotated[bool, typer.Option("--assets", help="Fetch linked files as well.")], False),
@@ -76,7 +98,7 @@ _GET: dict[str, tuple[Any, Any]] = {
         ],
         None,
     ),
-    "query": (Annotated[str | None, typer.Option(help="JMESPath expression on the record.")], None),
+    "query": (Annotated[str | None, typer.Option(metavar="EXPR", help="JMESPath expression on the record.")], None),
     "reproducible": (
         Annotated[bool, typer.Option("--reproducible", help="Leave out fetched_at: same job, same bytes.")],
         False,
@@ -115,12 +137,22 @@ def _common(context: typer.Context, values: dict[str, Any]) -> Any:
     )
 
 
+@dataclass(frozen=True)
+class Told:
+    """What the help of a command says beside its options; `short` is for the list of commands."""
+
+    purpose: str
+    example: str
+    ends: tuple[Exit, ...]
+    short: str | None = None
+
+
 def _declare(
     group: typer.Typer,
     name: str,
     work: Callable[[typer.Context, dict[str, Any]], int],
     params: dict[str, tuple[Any, Any]],
-    purpose: str,
+    told: Told,
 ) -> None:
     """Register a command whose parameters are data: name -> (annotation, default)."""
 
@@ -135,27 +167,40 @@ def _declare(
         ]
     )
     command.__annotations__ = {key: annotation for key, (annotation, _) in every.items()}
-    command.__doc__ = purpose
-    group.command(name)(command)
+    command.__doc__ = told.purpose
+    group.command(name, cls=shape.shaped(told.example, told.ends), short_help=told.short)(command)
+
+
+def _metavar(name: str) -> str:
+    """What stands behind an option in the help."""
+    last = name.rpartition("_")[2]
+    return {"states": "WORD=STATE,...", "url": "URL"}.get(last, last.upper())
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _settings(provider: Provider, *, files: bool = True, panel: str | None = None) -> dict[str, tuple[Any, Any]]:
     """Options for the settings of a provider, and for the files that its secrets may be in."""
     helps = {
         "base_url": "Address in front of the documented paths.",
-        "states": "What the service's words mean where its documents are silent: rejected=failed, ...",
+        "states": "What the service's words mean where its documents are silent, for example rejected=failed.",
         **{param.name: param.help for param in provider.settings},
         **{f"{secret.name}_file": f"File that holds the {secret.name}." for secret in provider.auth.secrets if files},
     }
     panel = panel or f"Settings of {provider.name}"
     return {
-        name: (Annotated[str | None, typer.Option(help=text, rich_help_panel=panel)], None)
+        name: (
+            Annotated[str | None, typer.Option(metavar=_metavar(name), help=_sentence(text), rich_help_panel=panel)],
+            None,
+        )
         for name, text in helps.items()
     }
 
 
 def _ids(provider: Provider) -> dict[str, tuple[Any, Any]]:
-    argument = typer.Argument(metavar="JOB_ID...", help=provider.job.id_help, show_default=False)
+    argument = typer.Argument(metavar="JOB_ID...", help=_sentence(provider.job.id_help), show_default=False)
     return {"job_ids": (Annotated[list[str], argument], inspect.Parameter.empty)}
 
 
@@ -189,8 +234,13 @@ def _add_get(group: typer.Typer, provider: Provider) -> None:
             provider.name, values["job_ids"], _common(context, values), network, output, wait=values["wait"]
         )
 
-    purpose = f"{provider.title}: fetch the results of jobs, and wait for them if asked to."
-    _declare(group, provider.name, work, {**_ids(provider), **_GET, **_TABLE, **settings, **_NETWORK}, purpose)
+    told = Told(
+        f"{provider.title}: fetch the results of jobs, and wait for them if asked to.",
+        f"jobfetch get {provider.name} {provider.job.example} --wait -o result.json",
+        shape.JOBS,
+        provider.title,
+    )
+    _declare(group, provider.name, work, {**_ids(provider), **_GET, **_TABLE, **settings, **_NETWORK}, told)
 
 
 def _add_status(group: typer.Typer, provider: Provider) -> None:
@@ -201,12 +251,17 @@ def _add_status(group: typer.Typer, provider: Provider) -> None:
 
         return jobs.status(provider.name, values["job_ids"], _common(context, values), _network(values, settings))
 
-    purpose = f"{provider.title}: ask for the state of jobs; nothing is fetched."
-    _declare(group, provider.name, work, {**_ids(provider), **settings, **_NETWORK}, purpose)
+    told = Told(
+        f"{provider.title}: ask for the state of jobs; nothing is fetched.",
+        f"jobfetch status {provider.name} {provider.job.example}",
+        shape.JOBS,
+        provider.title,
+    )
+    _declare(group, provider.name, work, {**_ids(provider), **settings, **_NETWORK}, told)
 
 
 def _group(name: str) -> typer.Typer:
-    group = typer.Typer(**PLAIN, help=TOP[name])
+    group = typer.Typer(**PLAIN, cls=shape.Group, help=TOP[name], epilog=_EPILOG.format(f"jobfetch {name}"))
     app.add_typer(group, name=name)
     return group
 
@@ -218,8 +273,12 @@ for _provider in PROVIDERS.values():
     _add_status(_status, _provider)
 
 auth = _group("auth")
-_login = typer.Typer(**PLAIN, help="Give a secret: typed without an echo, or piped in; it is tried before it is kept.")
-auth.add_typer(_login, name="login")
+_login = typer.Typer(
+    **PLAIN,
+    epilog=_EPILOG.format("jobfetch auth login"),
+    help="Give a secret: typed without an echo, or piped in; it is tried before it is kept.",
+)
+auth.add_typer(_login, name="login", short_help="Give a secret, and keep it once it was tried.")
 
 
 def _add_login(provider: Provider) -> None:
@@ -238,9 +297,14 @@ def _add_login(provider: Provider) -> None:
             provider.name, _common(context, values), network, secret=values["secret"], check=values["check"]
         )
 
-    purpose = f"{provider.title}: keep a credential, and the settings given with it."
+    told = Told(
+        f"{provider.title}: keep a credential, and the settings given with it.",
+        f"jobfetch auth login {provider.name} --secret {provider.auth.secrets[0].name}",
+        shape.ACCOUNT,
+        provider.title,
+    )
     _declare(
-        _login, provider.name, work, {**more, **settings, **_ASKING, "secret_stdin": _NETWORK["secret_stdin"]}, purpose
+        _login, provider.name, work, {**more, **settings, **_ASKING, "secret_stdin": _NETWORK["secret_stdin"]}, told
     )
 
 
@@ -251,11 +315,15 @@ config = _group("config")
 
 
 batch = _group("batch")
-_download = typer.Typer(**PLAIN, help="Fetch every job that is not there yet: those that the service lists, or --jobs.")
-batch.add_typer(_download, name="download")
+_download = typer.Typer(
+    **PLAIN,
+    epilog=_EPILOG.format("jobfetch batch download"),
+    help="Fetch every job that is not there yet: those that the service lists, or --jobs.",
+)
+batch.add_typer(_download, name="download", short_help="Fetch every job that is not there yet.")
 
 _BATCH: dict[str, tuple[Any, Any]] = {
-    "workers": (Annotated[int | None, typer.Option(help="Jobs at a time. Default by provider.")], None),
+    "workers": (Annotated[int | None, typer.Option(metavar="N", help="Jobs at a time. Default by provider.")], None),
     "rate": (
         Annotated[
             str | None,
@@ -266,7 +334,15 @@ _BATCH: dict[str, tuple[Any, Any]] = {
     "wait": (Annotated[bool, typer.Option("--wait", "-w", help="Wait for the jobs that still run.")], False),
     "interval": _GET["interval"],
     "format": (
-        Annotated[Format | None, typer.Option("--format", "-f", help="json, raw, or a table beside the records.")],
+        Annotated[
+            Format | None,
+            typer.Option(
+                "--format",
+                "-f",
+                metavar="FORMAT",
+                help="json (default), raw, or a table beside the records: ndjson, csv, parquet, sqlite.",
+            ),
+        ],
         None,
     ),
     "rows": _GET["rows"],
@@ -313,7 +389,13 @@ _SOURCE: dict[str, tuple[Any, Any]] = {
 def _filters(provider: Provider) -> dict[str, tuple[Any, Any]]:
     panel = f"Filters of {provider.name}"
     return {
-        param.name: (Annotated[str | None, typer.Option(help=param.help, rich_help_panel=panel)], None)
+        param.name: (
+            Annotated[
+                str | None,
+                typer.Option(metavar=_metavar(param.name), help=_sentence(param.help), rich_help_panel=panel),
+            ],
+            None,
+        )
         for param in provider.filters
     }
 
@@ -327,8 +409,14 @@ def _add_download(provider: Provider) -> None:
         options = command.Options(**{name: values[name] for name in (*_SOURCE, *_BATCH) if name != "interval"})
         return command.fetch(provider.name, _common(context, values), _network(values, settings), options)
 
-    purpose = f"{provider.title}: fetch every job that is not there yet."
-    _declare(_download, provider.name, work, {**_SOURCE, **_BATCH, **settings, **_NETWORK}, purpose)
+    which = "--limit 10" if provider.listing else "--jobs ids.txt"
+    told = Told(
+        f"{provider.title}: fetch every job that is not there yet.",
+        f"jobfetch batch download {provider.name} {which} -o results",
+        shape.FOLDER,
+        provider.title,
+    )
+    _declare(_download, provider.name, work, {**_SOURCE, **_BATCH, **settings, **_NETWORK}, told)
 
 
 for _provider in PROVIDERS.values():
@@ -350,7 +438,7 @@ _ACCOUNT: dict[str, tuple[Any, Any]] = {
 _AGAIN: dict[str, tuple[Any, Any]] = {**_BATCH, **_ACCOUNT, **_NETWORK}
 
 
-def _add_again(name: str, purpose: str, more: dict[str, tuple[Any, Any]]) -> None:
+def _add_again(name: str, told: Told, more: dict[str, tuple[Any, Any]]) -> None:
     """Register a command on a folder that may ask the folder's own service again."""
 
     def work(context: typer.Context, values: dict[str, Any]) -> int:
@@ -363,13 +451,26 @@ def _add_again(name: str, purpose: str, more: dict[str, tuple[Any, Any]]) -> Non
         extra = {key: values[key] for key in more}
         return function(values["folder"], _common(context, values), _network(values, said), options, **extra)
 
-    _declare(batch, name, work, {**_DIR, **more, **_AGAIN}, purpose)
+    _declare(batch, name, work, {**_DIR, **more, **_AGAIN}, told)
 
 
-_add_again("retry", "Ask again for the jobs of a folder that failed or still ran.", {})
+_add_again(
+    "retry",
+    Told(
+        "Ask again for the jobs of a folder that failed or still ran.",
+        "jobfetch batch retry results --wait",
+        shape.FOLDER,
+    ),
+    {},
+)
 _add_again(
     "verify",
-    "Compare the files of a folder with its manifest, by length and hash.",
+    Told(
+        "Compare the files of a folder with its manifest, by length and hash.",
+        "jobfetch batch verify results --repair",
+        shape.FOLDER,
+        "Compare the files of a folder with its manifest.",
+    ),
     {"repair": (Annotated[bool, typer.Option("--repair", help="Fetch again what differs.")], False)},
 )
 
@@ -379,15 +480,23 @@ completions = _group("completions")
 
 
 _PACE = {
-    "pace": (Annotated[float, typer.Option(min=0.01, help="How fast time passes in it; below 1 is faster.")], 1.0),
+    "pace": (
+        Annotated[
+            float, typer.Option(min=0.01, metavar="FACTOR", help="How fast time passes in it; below 1 is faster.")
+        ],
+        1.0,
+    ),
     "trouble": (
-        Annotated[float, typer.Option(min=0, max=1, help="Share of requests that go wrong, whatever is asked.")],
+        Annotated[
+            float,
+            typer.Option(min=0, max=1, metavar="SHARE", help="Share of requests that go wrong, whatever is asked."),
+        ],
         0.0,
     ),
 }
 
 
-def _add(group: typer.Typer, name: str, work: str, params: dict[str, tuple[Any, Any]], purpose: str) -> None:
+def _add(group: typer.Typer, name: str, work: str, params: dict[str, tuple[Any, Any]], told: Told) -> None:
     """Register a command whose values go to the function of `commands` by that name, as they are."""
 
     def run(context: typer.Context, values: dict[str, Any]) -> int:
@@ -400,7 +509,7 @@ def _add(group: typer.Typer, name: str, work: str, params: dict[str, tuple[Any, 
             taken["network"] = Network(options={}, **{key: taken.pop(key) for key in _ASKING})
         return function(common=_common(context, values), **taken)
 
-    _declare(group, name, run, params, purpose)
+    _declare(group, name, run, params, told)
 
 
 _NAME = {"provider": (Annotated[str, typer.Argument(metavar="PROVIDER", help="Its name.")], inspect.Parameter.empty)}
@@ -417,7 +526,13 @@ _KEY = {
     )
 }
 
-_add(auth, "logout", "auth.logout", {**_NAME, **_PROFILE}, "Forget a provider's secrets and tokens, or one profile's.")
+_add(
+    auth,
+    "logout",
+    "auth.logout",
+    {**_NAME, **_PROFILE},
+    Told("Forget a provider's secrets and tokens, or one profile's.", "jobfetch auth logout playment", shape.LOCAL),
+)
 _add(
     auth,
     "status",
@@ -430,10 +545,21 @@ _add(
         ),
         **_ASKING,
     },
-    "Tell which credential is there, where it comes from, and until when it is good.",
+    Told(
+        "Tell which credential is there, where it comes from, and until when it is good.",
+        "jobfetch auth status --check",
+        shape.ACCOUNT,
+        "Tell which credentials are there, and where each comes from.",
+    ),
 )
-_add(config, "path", "settings.path", {}, "Print where config.toml lies.")
-_add(config, "show", "settings.show", {**_ANY, **_PROFILE}, "Show every setting, and where its value comes from.")
+_add(config, "path", "settings.path", {}, Told("Print where config.toml lies.", "jobfetch config path", shape.LOCAL))
+_add(
+    config,
+    "show",
+    "settings.show",
+    {**_ANY, **_PROFILE},
+    Told("Show every setting, and where its value comes from.", "jobfetch config show playment", shape.LOCAL),
+)
 _add(
     config,
     "set",
@@ -447,16 +573,28 @@ _add(
             inspect.Parameter.empty,
         ),
     },
-    "Set a key of config.toml; comments stay.",
+    Told("Set a key of config.toml; comments stay.", "jobfetch config set defaults.timeout 30m", shape.LOCAL),
 )
-_add(config, "unset", "settings.remove", _KEY, "Take a key, or a whole table, out of config.toml.")
-_add(config, "init", "settings.init", {}, "Write config.toml with every setting in it commented out.")
+_add(
+    config,
+    "unset",
+    "settings.remove",
+    _KEY,
+    Told("Take a key, or a whole table, out of config.toml.", "jobfetch config unset defaults.timeout", shape.LOCAL),
+)
+_add(
+    config,
+    "init",
+    "settings.init",
+    {},
+    Told("Write config.toml with every setting in it commented out.", "jobfetch config init", shape.LOCAL),
+)
 _add(
     app,
     "doctor",
     "doctor.doctor",
     {**_ANY, **_ASKING},
-    TOP["doctor"],
+    Told(TOP["doctor"], "jobfetch doctor playment", shape.ACCOUNT),
 )
 _add(
     app,
@@ -480,35 +618,70 @@ _add(
         "format": (
             Annotated[
                 Format | None,
-                typer.Option("--format", "-f", help="Default: by the suffix, with .gz or .zst behind it or not."),
+                typer.Option(
+                    "--format",
+                    "-f",
+                    metavar="FORMAT",
+                    help="csv, ndjson, json, parquet or sqlite. Default: by the suffix, with .gz or .zst behind it or not.",
+                ),
             ],
             None,
         ),
         "rows": _GET["rows"],
         **_TABLE,
     },
-    TOP["export"],
+    Told(TOP["export"], "jobfetch export results -o results.csv", shape.TABLE),
 )
-_add(batch, "status", "audit.status", _DIR, "Tell what a folder holds: states, bytes, failures by cause.")
-_add(providers, "list", "providers.list_all", {}, "List the providers.")
+_add(
+    batch,
+    "status",
+    "audit.status",
+    _DIR,
+    Told("Tell what a folder holds: states, bytes, failures by cause.", "jobfetch batch status results", shape.FOLDER),
+)
+_add(providers, "list", "providers.list_all", {}, Told("List the providers.", "jobfetch providers list", shape.SHOWN))
 _add(
     providers,
     "show",
     "providers.show",
     {"name": (Annotated[str, typer.Argument(help="The provider's name.")], inspect.Parameter.empty)},
-    "Show a provider's settings, secrets and states.",
+    Told("Show a provider's settings, secrets and states.", "jobfetch providers show cognite", shape.SHOWN),
 )
-_add(sandbox, "jobs", "sandbox.jobs", {}, "List what the sandbox plays, by job id, with the exit code to expect.")
+_add(
+    sandbox,
+    "jobs",
+    "sandbox.jobs",
+    {},
+    Told(
+        "List what the sandbox plays, by job id, with the exit code to expect.",
+        "jobfetch sandbox jobs",
+        shape.SHOWN,
+        "List what the sandbox plays, by job id.",
+    ),
+)
 _add(
     sandbox,
     "serve",
     "sandbox.serve",
     {
-        "port": (Annotated[int, typer.Option(min=0, max=65535, help="Port of the services; 0 takes a free one.")], 0),
-        "storage_port": (Annotated[int, typer.Option(min=0, max=65535, help="Port of the foreign storage.")], 0),
+        "port": (
+            Annotated[
+                int, typer.Option(min=0, max=65535, metavar="PORT", help="Port of the services; 0 takes a free one.")
+            ],
+            0,
+        ),
+        "storage_port": (
+            Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="Port of the foreign storage.")],
+            0,
+        ),
         **_PACE,
     },
-    "Play the services until interrupted; prints the environment that reaches them.",
+    Told(
+        "Play the services until interrupted; prints the environment that reaches them.",
+        "jobfetch sandbox serve --pace 0.1",
+        shape.SHOWN,
+        "Play the services until interrupted.",
+    ),
 )
 _add(
     sandbox,
@@ -521,7 +694,12 @@ _add(
         ),
         **_PACE,
     },
-    "Run a command against a sandbox of its own, apart from everything real; its exit code is passed on.",
+    Told(
+        "Run a command against a sandbox of its own, apart from everything real; its exit code is passed on.",
+        "jobfetch sandbox run -- jobfetch get cognite 123 --wait",
+        shape.SHOWN,
+        "Run a command against a sandbox of its own.",
+    ),
 )
 _add(
     app,
@@ -533,7 +711,7 @@ _add(
             "jobfetch-demo",
         )
     },
-    TOP["demo"],
+    Told(TOP["demo"], "jobfetch demo -o demo", shape.DEMO),
 )
 
 _SHELL = {
@@ -544,5 +722,17 @@ _SHELL = {
         None,
     )
 }
-_add(completions, "show", "completions.show", _SHELL, "Print the completion file of a shell.")
-_add(completions, "install", "completions.install", _SHELL, "Put that file where the shell looks for it.")
+_add(
+    completions,
+    "show",
+    "completions.show",
+    _SHELL,
+    Told("Print the completion file of a shell.", "jobfetch completions show bash", shape.SHOWN),
+)
+_add(
+    completions,
+    "install",
+    "completions.install",
+    _SHELL,
+    Told("Put that file where the shell looks for it.", "jobfetch completions install zsh", shape.LOCAL),
+)

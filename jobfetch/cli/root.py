@@ -16,21 +16,19 @@ PLAIN: dict[str, Any] = {
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
 
-_DOCTOR = "Look at files, settings, secrets and the way to each service; every finding names what mends it."
-
-#: Every command of the top, in the order of the help: name -> what it is for.
+#: Every command of the top, in the order of the help: name -> what it is for, in one line of a narrow terminal.
 TOP: dict[str, str] = {
-    "get": "Fetch the results of jobs by their ids; with --wait, wait for them first.",
-    "status": "Ask for the state of jobs by their ids; nothing is fetched.",
+    "get": "Fetch the results of jobs by id; --wait waits for them first.",
+    "status": "Ask for the state of jobs by id; nothing is fetched.",
     "batch": "Download many jobs into a folder, and look after it.",
-    "export": "Make one table of saved records, asking nobody. Example: jobfetch export results/ -o results.parquet",
+    "export": "Make one table of saved records; asks no service.",
     "auth": "Give a secret once, see where each comes from, take it back.",
-    "config": "Settings: what is set, where it comes from, and changing it.",
-    "doctor": _DOCTOR,
-    "providers": "What the providers are, and what they take.",
-    "sandbox": "A server on this machine that plays the services, to rehearse with.",
-    "demo": "Show the real commands at work against an embedded sandbox, in under a minute.",
-    "completions": "Let the shell complete commands, options, providers, profiles and job ids.",
+    "config": "Show and change settings, and see where each comes from.",
+    "doctor": "Check files, settings, secrets and the way to each service.",
+    "providers": "Show the providers, and what they take.",
+    "sandbox": "Play the services on this machine, to rehearse with.",
+    "demo": "See the real commands at work, against an embedded sandbox.",
+    "completions": "Let the shell complete commands, options and job ids.",
 }
 
 
@@ -43,13 +41,17 @@ def _version(asked: bool) -> None:  # noqa: FBT001 - Typer's own signature
 Version = Annotated[bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one verdict object instead of prose.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No narration; errors are told all the same.")]
-Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Tell of retries; twice: of every look.")]
+Verbose = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, show_default=False, help="Tell of retries; twice: of every look.")
+]
 
 
 def bare() -> typer.Typer:
     """The program without any command."""
     app = typer.Typer(
-        **PLAIN, help="Wait for slow jobs at online services and fetch their results, whole or not at all."
+        **PLAIN,
+        help="Wait for slow jobs at online services and fetch their results, whole or not at all.",
+        epilog="`jobfetch COMMAND --help` tells its options, an example, and how it may end.",
     )
     app.callback()(root)
     return app

@@ -177,6 +177,7 @@ PROVIDER = Provider(
         kind=_kind,
     ),
     job=JobApi(
+        example="123",
         path=_KINDS["vision/extract"],
         kinds=_KINDS,
         # the siblings want the token of their first reply back on every later look

@@ -113,6 +113,7 @@ PROVIDER = Provider(
         request_id_headers=("x-request-id", "x-trace-id"),
     ),
     job=JobApi(
+        example="123e4567-e89b-12d3-a456-426614174000",
         path="/v2/extract/{job_id}",
         words=Words(
             path="state",

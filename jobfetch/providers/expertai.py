@@ -135,6 +135,7 @@ PROVIDER = Provider(
         details=("_embedded.errors",),
     ),
     job=JobApi(
+        example="sample",
         path="/status/{job_id}",
         words=Words(
             path="state",

@@ -156,6 +156,7 @@ PROVIDER = Provider(
         kind=_kind,
     ),
     job=JobApi(
+        example="2489E9AD-2EE2-8E00-8EC9-32D5F69181C0",
         path=_JOB,
         words=Words(
             path="status",

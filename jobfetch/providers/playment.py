@@ -101,6 +101,7 @@ PROVIDER = Provider(
         retry_statuses=frozenset({408, 425, 429, 443, 444}),
     ),
     job=JobApi(
+        example="3f3e8675-ca69-46d7-aa34-96f90fcbb732",
         path="/v1/projects/{project}/jobs/{job_id}",
         words=Words(path="data.status", states={"completed": State.SUCCEEDED}),
         result=_result,
