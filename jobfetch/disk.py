@@ -264,12 +264,12 @@ def disk_error(error: OSError, where: str) -> DiskError:
         errno.ENOSPC: "free some space, then run the same line again",
         errno.EDQUOT: "free some space, then run the same line again",
         errno.EACCES: "check the owner and mode of the folder",
-        errno.EROFS: "the file system is read-only: name another place with -o",
+        errno.EROFS: "the file system is read-only: name another place",
         errno.EISDIR: "name a file, or end the path with / for a folder",
-        errno.ENOENT: "make the folder first, or name another place with -o",
-        errno.ENOTDIR: "a part of this path is a file: name another place with -o",
+        errno.ENOENT: "make the folder first, or name another place",
+        errno.ENOTDIR: "a part of this path is a file: name another place",
     }
     return DiskError(
         f"{where}: {error.strerror or 'cannot be written'}",
-        hint=advice.get(error.errno or 0, "name another place with -o"),
+        hint=advice.get(error.errno or 0, "name another place"),
     )

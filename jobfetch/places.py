@@ -81,5 +81,5 @@ def config_home(environ: Mapping[str, str]) -> Path:
     try:
         return disk.folder(home, private=True)
     except DiskError as error:
-        error.hint = f"{error.hint}; or {advice}".replace("name another place with -o; or ", "")
+        error.hint = f"{error.hint}; or {advice}".replace("name another place; or ", "")
         raise

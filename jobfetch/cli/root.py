@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Annotated, Any
 
 import typer
 
 from jobfetch import __version__
 
+#: Columns below which Typer would write help for a wider terminal than there is.
+_NARROW = 52
+
+
+def _context_settings() -> dict[str, Any]:
+    columns = shutil.get_terminal_size().columns
+    narrow = {"terminal_width": max(columns, 20)} if columns < _NARROW else {}
+    return {"help_option_names": ["-h", "--help"], **narrow}
+
+
 PLAIN: dict[str, Any] = {
     "rich_markup_mode": None,
     "pretty_exceptions_enable": False,
     "add_completion": False,
     "no_args_is_help": True,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
+    "context_settings": _context_settings(),
 }
 
 #: Every command of the top, in the order of the help: name -> what it is for, in one line of a narrow terminal.

@@ -48,6 +48,10 @@ class Report:
 
     def verdict(self, error: JobfetchError | None = None) -> Verdict:
         """The verdict on all jobs, or on the error that ended the run."""
+        for each in (error, *(outcome.error for outcome in self.outcomes)):
+            if each and each.hint and self.provider:
+                # whoever refuses a credential does not know what it is called here
+                each.hint = each.hint.replace("auth login PROVIDER", f"auth login {self.provider}")
         tally = self.tally or _tallied(self.outcomes)
         code = error.exit if error else tally.exit
         job_id, shown = tally.errors.get(code) or next(iter(tally.errors.values()), (None, None))

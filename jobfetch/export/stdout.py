@@ -17,7 +17,7 @@ def to_stdout(data: bytes | BinaryIO) -> None:
     `ReaderGone` where nobody reads any more, `DiskError` where it is full.
     """
     if not sys.stdout:
-        raise DiskError("standard output is closed", hint="redirect it, or name a file with -o")
+        raise DiskError("standard output is closed", hint="redirect it to a file")
     try:
         if isinstance(data, bytes):
             sys.stdout.buffer.write(data)

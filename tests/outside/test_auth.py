@@ -439,3 +439,9 @@ def test_a_key_that_stays_refused_is_not_asked_for_again_and_again(bare: Program
     assert bare("get", "justcrawl", "1", "--wait").code == 4
     assert (tmp_path / "runs").read_text() == "xx"
     assert len(server.heads) == 2
+
+
+def test_a_refused_credential_is_told_with_the_command_that_gives_another(here: Program) -> None:
+    run = here("get", "exabase", "refused-token")
+    assert run.code == 4
+    assert "jobfetch auth login exabase" in run.said

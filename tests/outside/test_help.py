@@ -107,3 +107,8 @@ def test_the_example_of_the_sandbox_plays_until_it_is_interrupted(home: Path) ->
         until(lambda: process.poll() is not None or b"export" in process.stdout.readline())  # type: ignore[union-attr]
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == Exit.INTERRUPTED
+
+
+def test_help_keeps_to_a_narrow_terminal(home: Path) -> None:
+    said = Program(home, {})("get", "playment", "--help", COLUMNS="40").out.decode()
+    assert all(len(line) <= 40 for line in said.replace(sections(said)["Example"], "").splitlines())
