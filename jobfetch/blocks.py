@@ -110,7 +110,7 @@ def blocks(rows: Iterable[Row]) -> Iterator[Block]:
 
 
 #: Bytes of tokens, and blocks, that are made one, whichever is reached first.
-_FULL = 256 * 1024
+_FULL = 64 * 1024
 _MANY = 1000
 
 

@@ -16,7 +16,7 @@ from jobfetch.export.values import Read, readers
 
 #: Rows and bytes of a group, whichever is reached first.
 GROUP_ROWS = 32_768
-GROUP_BYTES = 4 * 1024 * 1024
+GROUP_BYTES = 8 * 1024 * 1024
 _INT32 = array("i").itemsize
 #: Bytes of a piece's column: a group of such pieces is still counted in 32 bits.
 _MOST = (1 << 31) - 1 - GROUP_BYTES
@@ -111,6 +111,8 @@ def write(types: Mapping[str, str], pieces: Iterable[Piece], file: BinaryIO) -> 
                 _column(arrow, [cells[number] for cells in group], field.type) for number, field in enumerate(schema)
             ]
             writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
+            # what one group took is not kept beside that of the next
+            arrow.default_memory_pool().release_unused()
 
 
 def _groups(pieces: Iterable[Piece]) -> Iterator[list[list[Cells]]]:
