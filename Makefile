@@ -57,6 +57,8 @@ bench: measured
 	$(MEASURED)/python benchmarks/large.py
 	$(MEASURED)/python benchmarks/many.py
 	$(MEASURED)/python benchmarks/tables.py
+	$(MEASURED)/python benchmarks/tables.py --format parquet
+	$(MEASURED)/python benchmarks/big.py
 
 # the program as a user has it, in an environment of its own: an editable install starts later
 measured:

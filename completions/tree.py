@@ -68,6 +68,7 @@ BY_NAME = {
     "shell": Takes("words", ("bash", "zsh", "fish")),
     "delimiter": Takes("words", ("tab",)),
     "rate": Takes("words", ("none",)),
+    "log_format": Takes("words", ("text", "json")),
 }
 
 

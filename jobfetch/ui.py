@@ -14,11 +14,12 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
 
 from jobfetch.errors import CredentialsError, Exit, JobfetchError
-from jobfetch.model import Json, Status
+from jobfetch.model import Json, Status, encode, rfc3339
 
 #: Seconds between two signs of life while nothing changes.
 HEARTBEAT = 60.0
@@ -57,7 +58,11 @@ _HOLDING = (str, dict, list)
 
 
 class Ui:
-    """Standard error, spoken to in lines. `verbose` 1 tells of retries, 2 of every look."""
+    """Standard error, spoken to in lines. `verbose` 1 tells of retries, 2 of every look.
+
+    `as_json` makes every line an object, for those who collect logs: `time` (RFC 3339, UTC), `level` (`debug`, `info`,
+    `warning`, `error`), `message`, and what else is known of it.
+    """
 
     def __init__(
         self,
@@ -65,6 +70,7 @@ class Ui:
         quiet: bool,
         verbose: int,
         environ: Mapping[str, str],
+        as_json: bool = False,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -74,13 +80,14 @@ class Ui:
         self.tells_states = True
         self._quiet = quiet
         self._verbose = verbose
+        self._as_json = as_json
         self._clock = clock
         #: every spelling of every secret, the longest first
         self._secrets: tuple[str, ...] = ()
         self._said: dict[str, tuple[object, float]] = {}
         self._told: set[str] = set()
         self._waiting: set[str] = set()
-        self._fancy = not quiet and self._stream.isatty() and environ.get("TERM") != "dumb"
+        self._fancy = not (quiet or as_json) and self._stream.isatty() and environ.get("TERM") != "dumb"
         self._spinner: Any = None
         self._bar: Any = None
         self._progress_told = clock()
@@ -117,33 +124,48 @@ class Ui:
         """A line for a machine, as it is; it comes even when quiet."""
         self._write(line)
 
-    def note(self, text: str) -> None:
-        """Tell something, unless quiet."""
+    def note(self, text: str, **known: Json) -> None:
+        """Tell something, unless quiet; `known` is what a line of JSON says of it beside the text."""
         if not self._quiet:
-            self._line(text)
+            self._line(text, "info", **known)
 
     def detail(self, text: str) -> None:
         """Tell something to those who asked for more (-v)."""
-        if self._verbose:
-            self.note(text)
+        if self._verbose and not self._quiet:
+            self._line(text, "debug")
 
     def warn(self, text: str) -> None:
         """Tell of something odd, unless quiet."""
-        self.note(f"warning: {text}")
+        if not self._quiet:
+            self._line(text if self._as_json else f"warning: {text}", "warning")
 
     def error(self, error: JobfetchError) -> None:
         """Tell what went wrong and what to do next, quiet or not."""
         # a job that runs on is no error
-        self._line(error.message if error.exit is Exit.RUNNING else f"error: {error.message}")
+        runs = error.exit is Exit.RUNNING
+        if self._as_json:
+            known = {
+                "exit_code": int(error.exit),
+                "code": error.code,
+                "hint": error.hint,
+                "request_id": error.request_id,
+            }
+            self._line(error.message, "info" if runs else "error", **{key: each for key, each in known.items() if each})
+            return
+        self._line(error.message if runs else f"error: {error.message}", "error")
         if error.request_id:
-            self._line(f"  request id: {error.request_id}")
+            self._line(f"  request id: {error.request_id}", "error")
         if error.hint:
-            self._line(f"  hint: {error.hint}")
+            self._line(f"  hint: {error.hint}", "error")
 
-    def block(self, text: str) -> None:
-        """Several lines at once, as a traceback needs them."""
-        for line in text.rstrip().splitlines():
-            self._line(line)
+    def block(self, text: str, level: str = "error") -> None:
+        """Several lines at once, as a traceback needs them; one object where lines are JSON."""
+        lines = text.rstrip().splitlines()
+        if self._as_json:
+            self._object("\n".join(map(self.safe, lines)).strip(), level)
+        else:
+            for line in lines:
+                self._line(line, level)
 
     # --- what a person is asked ---
 
@@ -185,11 +207,12 @@ class Ui:
         if said != key or self._clock() - at >= HEARTBEAT or self._verbose > 1:
             self._said[job_id] = (key, self._clock())
             if not (self._fancy and wait is not None):
-                self.note(text + after)
+                known = {"state": str(status.state), "provider_state": status.provider_state, "next_look_s": wait}
+                self.note(text + after, job_id=job_id, **known)
 
     def failed(self, job_id: str, error: JobfetchError, wait: float) -> None:
         """A look failed, and the wait goes on."""
-        self.note(f"{job_id}: {error.message}; looking again in {_seconds(wait)}")
+        self.note(f"{job_id}: {error.message}; looking again in {_seconds(wait)}", job_id=job_id, next_look_s=wait)
 
     def stuck(self, job_id: str, status: Status, seconds: float) -> None:
         """Nothing has moved for a while."""
@@ -268,13 +291,20 @@ class Ui:
         else:
             self._spinner.update(self._as_text(shown))
 
-    def _line(self, text: str) -> None:
+    def _line(self, text: str, level: str, **known: Json) -> None:
         line = self.safe(text)
+        if self._as_json:
+            self._object(line, level, **known)
+            return
         shown = self._bar or self._spinner
         if shown:
             shown.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             self._write(line)
+
+    def _object(self, message: str, level: str, **known: Json) -> None:
+        told = {"time": rfc3339(datetime.now(UTC)), "level": level, "message": message}
+        self._write(encode({**self.scrub_all(told), **self.scrub_all(known)}).decode())
 
     def _write(self, line: str) -> None:
         try:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 from typing import Any
 
 import typer
@@ -33,12 +34,21 @@ def main(arguments: list[str]) -> int:
 
 def _app_of(arguments: list[str]) -> typer.Typer:
     """The program as far as a line needs it: without a command's name, its outline."""
-    # no option in front of a command takes a value
-    if next((word for word in arguments if not word.startswith("-")), None) not in root.TOP:
+    words = [arguments[place] for place in _words(arguments)]
+    if not words or words[0] not in root.TOP:
         return root.outline()
     from jobfetch.cli import declared
 
-    return _narrowed(declared.app, [word for word in arguments if not word.startswith("-")])
+    return _narrowed(declared.app, words)
+
+
+def _words(arguments: list[str]) -> list[int]:
+    """Where words stand that are no options, nor the value of the only one that may stand in front of a command with one."""
+    return [
+        place
+        for place, word in enumerate(arguments)
+        if not word.startswith("-") and arguments[place - 1 : place] != ["--log-format"]
+    ]
 
 
 def _narrowed(app: typer.Typer, words: list[str]) -> typer.Typer:
@@ -59,7 +69,7 @@ def _narrowed(app: typer.Typer, words: list[str]) -> typer.Typer:
 
 def _with_default_provider(arguments: list[str]) -> list[str]:
     """The line with `default_provider` of config.toml in it, where `batch download` names no provider."""
-    start = next((number for number, word in enumerate(arguments) if not word.startswith("-")), 0)
+    start = next(iter(_words(arguments)), 0)
     words = arguments[start : start + 3]
     bare = words[:2] == ["batch", "download"] and (len(words) < 3 or words[2].startswith("-"))  # noqa: PLR2004 - the provider's place
     if not bare or {"-h", "--help"} & {*words[2:]}:
@@ -84,11 +94,13 @@ def _refused(arguments: list[str], error: JobfetchError, text: str = "") -> int:
     """Say that a line cannot be run, and why."""
     from jobfetch.commands.report import Common, run
 
-    as_json = "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
+    arguments = arguments[: arguments.index("--") if "--" in arguments else None]
+    as_json = "--json" in arguments
+    logs_json = "--log-format=json" in arguments or ("--log-format", "json") in pairwise(arguments)
 
     def refuse(ui: Any, _: Any) -> None:
         if text and not as_json:
             ui.block(text)
         raise error
 
-    return run(Common(json=as_json), refuse)
+    return run(Common(json=as_json, log_format="json" if logs_json else None), refuse)

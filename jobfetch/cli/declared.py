@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from jobfetch.cli import shape
-from jobfetch.cli.root import PLAIN, TOP, Json, Quiet, Verbose, bare
+from jobfetch.cli.root import PLAIN, TOP, Json, LogFormat, Quiet, Verbose, bare
 from jobfetch.errors import Exit
 from jobfetch.model import Format
 from jobfetch.providers import PROVIDERS
@@ -24,7 +24,7 @@ app = bare()
 
 _EPILOG = "`{} COMMAND --help` tells its options, an example, and how it may end."
 
-_COMMON = {"json": (Json, False), "quiet": (Quiet, False), "verbose": (Verbose, 0)}
+_COMMON = {"json": (Json, False), "quiet": (Quiet, False), "verbose": (Verbose, 0), "log_format": (LogFormat, None)}
 
 _NETWORK: dict[str, tuple[Any, Any]] = {
     "timeout": (
@@ -134,6 +134,7 @@ def _common(context: typer.Context, values: dict[str, Any]) -> Any:
         json=values["json"] or before.get("json", False),
         quiet=values["quiet"] or before.get("quiet", False),
         verbose=values["verbose"] + before.get("verbose", 0),
+        log_format=values["log_format"] or before.get("log_format"),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -55,6 +55,14 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No narration; errors
 Verbose = Annotated[
     int, typer.Option("--verbose", "-v", count=True, show_default=False, help="Tell of retries; twice: of every look.")
 ]
+LogFormat = Annotated[
+    Literal["text", "json"] | None,
+    typer.Option(
+        "--log-format",
+        metavar="FORMAT",
+        help="Narration as text, or as json: an object a line. Default: JOBFETCH_LOG, or text.",
+    ),
+]
 
 
 def bare() -> typer.Typer:
@@ -76,12 +84,13 @@ def outline() -> typer.Typer:
     return app
 
 
-def root(
+def root(  # noqa: PLR0917 - Typer gives each by its name
     context: typer.Context,
     version: Version = False,  # noqa: ARG001, FBT002 - its callback answers it; how Typer spells a flag
     json: Json = False,  # noqa: FBT002 - how Typer spells a flag
     quiet: Quiet = False,  # noqa: FBT002 - likewise
     verbose: Verbose = 0,
+    log_format: LogFormat = None,
 ) -> None:
     """Options that may stand before the command's name as well."""
-    context.obj = {"json": json, "quiet": quiet, "verbose": verbose}
+    context.obj = {"json": json, "quiet": quiet, "verbose": verbose, "log_format": log_format}

@@ -22,7 +22,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Reports": ("report", "prom", "ping"),
     "Credentials and connection": ("secret", "check", "profile", "secret_stdin", "ca_bundle"),
     "Limits": ("parse_limit",),
-    "All commands": ("json", "quiet", "verbose", "help"),
+    "All commands": ("json", "quiet", "verbose", "log_format", "help"),
 }
 _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
 _LAST = ("Credentials and connection", "Limits", "All commands")

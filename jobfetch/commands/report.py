@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from jobfetch import export
-from jobfetch.errors import Exit, Interrupted, JobfetchError, Terminated
+from jobfetch.errors import ConfigError, Exit, Interrupted, JobfetchError, Terminated
 from jobfetch.model import Json, Outcome, Tally, Verdict, encode
 from jobfetch.ui import Ui
 
@@ -27,6 +27,7 @@ class Common:
     json: bool = False
     quiet: bool = False
     verbose: int = 0
+    log_format: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,20 +75,46 @@ def _tallied(outcomes: list[Outcome]) -> Tally:
     return tally
 
 
+#: The environment variable that says how much is narrated, and how.
+LOG = "JOBFETCH_LOG"
+_LOUD = {"verbose": 1, "debug": 2}
+_WORDS = frozenset({"quiet", "info", *_LOUD, "text", "json"})
+
+
+def _log_words() -> set[str]:
+    return {word.strip() for word in os.environ.get(LOG, "").split(",")} - {""}
+
+
+def _check_log_words(words: set[str]) -> None:
+    for word in sorted(words - _WORDS):
+        raise ConfigError(
+            f"{LOG}: {word!r} is none of {', '.join(sorted(_WORDS))}",
+            hint="separate several with commas, for example debug,json",
+        )
+
+
 def run(common: Common, work: Callable[[Ui, Report], None]) -> int:
     """Do a command's work and report: the exit code, with the verdict or the error said where it belongs."""
-    ui = Ui(quiet=common.quiet or (common.json and not common.verbose), verbose=common.verbose, environ=os.environ)
+    words = _log_words()
+    verbose = common.verbose or max((_LOUD.get(word, 0) for word in words), default=0)
+    ui = Ui(
+        quiet=common.quiet or (common.json and not common.verbose) or ("quiet" in words and not common.verbose),
+        verbose=verbose,
+        as_json=(common.log_format or ("json" if "json" in words else "text")) == "json",
+        environ=os.environ,
+    )
     report = Report()
     error: JobfetchError | None = None
     with _signals():
         try:
+            _check_log_words(words)
             work(ui, report)
         except JobfetchError as raised:
             error = raised
         except KeyboardInterrupt:
             error = Interrupted("interrupted", hint="run the same line again: it goes on where this run stopped")
         except Exception as bug:  # noqa: BLE001 - the edge: a bug becomes exit code 1, and its traceback is scrubbed
-            return _bug(ui, bug, verbose=common.verbose)
+            return _bug(ui, bug, verbose=verbose)
         finally:
             ui.stop()
         with _undisturbed():
@@ -136,7 +163,7 @@ def _say(ui: Ui, common: Common, report: Report, verdict: Verdict) -> int:
         for each in told if id(verdict.error) in shown else [*told, verdict.error]:
             ui.error(each)
         if verdict.exit is Exit.RUNNING:
-            ui.block(f"  again: {shlex.join(['jobfetch', *sys.argv[1:]])}")
+            ui.block(f"  again: {shlex.join(['jobfetch', *sys.argv[1:]])}", "info")
     return int(verdict.exit)
 
 

@@ -4,12 +4,14 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobfetch.sandbox import Sandbox
 
-from .program import ERROR, VERDICT, Program
+from .program import ERROR, VERDICT, Program, Run
 
 COLUMNS = [
     "provider",
@@ -199,3 +201,64 @@ def test_without_a_command_the_help_is_shown_and_the_code_says_usage(bare: Progr
     run = bare(*words)
     assert (run.code, run.out) == (2, b"")
     assert "Commands:\n" in run.said
+
+
+# --- narration for those who collect logs ---
+
+
+def logged(run: Run) -> list[dict[str, Any]]:
+    """Standard error, where every line is an object."""
+    return [json.loads(line) for line in run.said.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("line", "variable"),
+    [
+        (("get", "cognite", "600", "--wait", "--interval", "0.05", "--log-format", "json"), ""),
+        (("--log-format", "json", "get", "cognite", "600", "--wait", "--interval", "0.05"), "quiet,text"),
+        (("get", "cognite", "600", "--wait", "--interval", "0.05"), "json"),
+    ],
+)
+def test_every_line_of_a_json_log_is_an_object_with_time_level_and_message(
+    line: tuple[str, ...], variable: str, here: Program, out: Path
+) -> None:
+    run = here(*line, "-o", out / "r.json", JOBFETCH_LOG=variable)
+    assert run.code == 6
+    lines = logged(run)
+    assert all({"time", "level", "message"} <= each.keys() for each in lines)
+    assert (lines[-1]["level"], lines[-1]["exit_code"]) == ("error", 6)
+    assert "quiet" in variable or {"job_id": "600", "state": "failed"}.items() <= lines[1].items()
+
+
+@pytest.mark.parametrize("line", [("get",), ("get", "cogite", "1"), ("nosuch",), ("get", "cognite", "1", "--wiat")])
+def test_a_line_that_cannot_be_run_is_told_of_in_a_json_log_as_well(line: tuple[str, ...], bare: Program) -> None:
+    run = bare(*line, "--log-format", "json")
+    assert run.code == 2
+    assert logged(run)[-1]["exit_code"] == 2
+
+
+def test_a_json_log_holds_no_secret(here: Program, out: Path) -> None:
+    run = here("get", "exabase", "echo-secret", "-o", out / "r.json", "-vv", "--log-format", "json")
+    assert run.code == 4
+    assert "***" in run.said
+    assert logged(run)
+
+
+def test_a_word_that_JOBFETCH_LOG_does_not_know_is_refused_before_anything_is_asked(  # noqa: N802 - its name
+    here: Program, sandbox: Sandbox, out: Path
+) -> None:
+    run = here("get", "cognite", "200", "-o", out / "r.json", JOBFETCH_LOG="debgu")
+    assert run.code == 3
+    assert "JOBFETCH_LOG: 'debgu' is none of" in run.said
+    assert not sandbox.asked()
+    assert not [*out.iterdir()]
+
+
+def test_JOBFETCH_LOG_makes_a_run_tell_more_or_less(here: Program, out: Path) -> None:  # noqa: N802 - its name
+    line = ("--wait", "--interval", "0.02", "-o", out / "r.json")
+    jobs = {"quiet": "1003", "info": "1004", "debug": "1005"}
+    quiet, plain, loud = (
+        here("get", "cognite", job, *line, JOBFETCH_LOG=word).said.splitlines() for word, job in jobs.items()
+    )
+    assert quiet == []
+    assert 0 < len(plain) < len(loud)
