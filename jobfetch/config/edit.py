@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +66,14 @@ def remove(environ: Mapping[str, str], providers: Mapping[str, Provider], key: s
 
     def change(document: Any, _: File) -> None:
         nonlocal there
-        tables = [document]
-        for name in path[:-1]:
-            inner = tables[-1].get(name)
-            tables.append(inner if isinstance(inner, Mapping) else {})
-        there = path[-1] in tables[-1]
-        for table, name in reversed(list(zip(tables, path, strict=True))) if there else ():
-            del table[name]
-            # a table that has become empty goes as well, unless somebody's comment stands in it
-            if table is document or table or table.as_string().strip():
+        for names in (path, *_whole_profile(key)):
+            tables = [document]
+            for name in names[:-1]:
+                inner = tables[-1].get(name)
+                tables.append(inner if isinstance(inner, Mapping) else {})
+            there = names[-1] in tables[-1]
+            if there:
+                _delete(tables, names)
                 break
 
     _changed(environ, change)
@@ -121,6 +120,21 @@ def _names(key: str) -> list[str]:
     if not all(names):
         raise UsageError(f"{key!r} is no key", hint="write for example cognite.project, or defaults.timeout")
     return names
+
+
+def _whole_profile(key: str) -> Iterator[list[str]]:
+    """The names of a dotted key that may be a profile as a whole, its name with dots in it."""
+    provider, *rest = key.split(".")
+    if rest[:1] == ["profiles"] and len(rest) > 2:  # noqa: PLR2004 - profiles, and a name with a dot
+        yield [provider, "profiles", ".".join(rest[1:])]
+
+
+def _delete(tables: list[Any], names: list[str]) -> None:
+    for table, name in reversed(list(zip(tables, names, strict=True))):
+        del table[name]
+        # a table that has become empty goes as well, unless somebody's comment stands in it
+        if table is tables[0] or table or table.as_string().strip():
+            break
 
 
 def _check_key(environ: Mapping[str, str], providers: Mapping[str, Provider], path: list[str], value: Any) -> None:

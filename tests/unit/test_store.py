@@ -195,6 +195,16 @@ def test_what_is_unset_is_gone_with_the_table_that_it_leaves_empty(environ: Envi
     assert config.read(environ).tables == {}
 
 
+def test_a_profile_with_dots_in_its_name_can_be_taken_out_whole(environ: Environ) -> None:
+    for name in ("my.work", "my"):
+        config.put(environ, PROVIDERS, f"playment.profiles.{name}.project", ["p"])
+        config.put(environ, PROVIDERS, f"playment.profiles.{name}.batch", ["b"])
+    assert config.remove(environ, PROVIDERS, "playment.profiles.my.work") is True
+    assert config.read(environ).tables == {"playment": {"profiles": {"my": {"project": "p", "batch": "b"}}}}
+    assert config.remove(environ, PROVIDERS, "playment.profiles.my.batch") is True
+    assert config.read(environ).tables == {"playment": {"profiles": {"my": {"project": "p"}}}}
+
+
 def test_a_comment_keeps_its_table(environ: Environ, written: Callable[..., Path]) -> None:
     path = written("config.toml", "[playment]\n# the key is in the drawer\nproject = 'p'\n")
     config.remove(environ, PROVIDERS, "playment.project")
