@@ -10,10 +10,11 @@ import getpass
 import io
 import json
 import re
+import shutil
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
@@ -53,6 +54,14 @@ def _seconds(wait: float) -> str:
     return f"{wait:.1f} s" if wait < 10 else f"{wait:.0f} s"  # noqa: PLR2004 - tenths matter below it
 
 
+#: How a line begins -> its style, and how many of its characters have it.
+_STYLES = {"error: ": ("bold red", 6), "warning: ": ("yellow", 8), "  hint: ": ("cyan", 7)}
+
+
+def _takes_colours(environ: Mapping[str, str]) -> bool:
+    return environ.get("TERM") != "dumb" and not environ.get("NO_COLOR")
+
+
 #: JSON values that text may stand in.
 _HOLDING = (str, dict, list)
 
@@ -88,6 +97,9 @@ class Ui:
         self._told: set[str] = set()
         self._waiting: set[str] = set()
         self._fancy = not (quiet or as_json) and self._stream.isatty() and environ.get("TERM") != "dumb"
+        #: whether standard error is a terminal that takes colours
+        self._coloured = self._stream.isatty() and not as_json and _takes_colours(environ)
+        self._environ = environ
         self._spinner: Any = None
         self._bar: Any = None
         self._progress_told = clock()
@@ -166,6 +178,32 @@ class Ui:
         else:
             for line in lines:
                 self._line(line, level)
+
+    @property
+    def draws_tables(self) -> bool:
+        """Whether a terminal reads standard output."""
+        return bool(sys.stdout) and sys.stdout.isatty() and self._environ.get("TERM") != "dumb"
+
+    def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str | None:
+        """Rows as a table for a terminal that reads standard output; None where none does, and lines are to be plain."""
+        if not self.draws_tables:
+            return None
+        from rich.console import Console  # noqa: PLC0415 - 30 ms that only a terminal needs
+        from rich.table import Table  # noqa: PLC0415 - likewise
+        from rich.text import Text  # noqa: PLC0415 - likewise
+
+        drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for number, name in enumerate(head):
+            # the first is what one takes along to the next command
+            drawn.add_column(name, overflow="fold", no_wrap=not number)
+        for row in rows:
+            drawn.add_row(*(Text(self.safe(cell)) for cell in row))
+        width = shutil.get_terminal_size().columns
+        console = Console(
+            file=io.StringIO(), force_terminal=True, width=width, no_color=not _takes_colours(self._environ)
+        )
+        console.print(drawn)
+        return str(console.file.getvalue())  # type: ignore[attr-defined]
 
     # --- what a person is asked ---
 
@@ -297,10 +335,24 @@ class Ui:
             self._object(line, level, **known)
             return
         shown = self._bar or self._spinner
-        if shown:
-            shown.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        style = next((style for word, style in _STYLES.items() if line.startswith(word)), None)
+        if shown or (style and self._coloured):
+            self._print(line, style, shown)
         else:
             self._write(line)
+
+    def _print(self, line: str, style: tuple[str, int] | None, shown: Any) -> None:
+        from rich.console import Console  # noqa: PLC0415 - 30 ms that only a terminal needs
+        from rich.text import Text  # noqa: PLC0415 - likewise
+
+        text = Text(line)
+        if style and self._coloured:
+            text.stylize(style[0], 0, style[1])
+        console = shown.console if shown else Console(file=self._stream)
+        try:
+            console.print(text, soft_wrap=True)
+        except (OSError, ValueError):
+            self._stream = io.StringIO()
 
     def _object(self, message: str, level: str, **known: Json) -> None:
         told = {"time": rfc3339(datetime.now(UTC)), "level": level, "message": message}

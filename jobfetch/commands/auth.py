@@ -102,8 +102,11 @@ def status(provider: str | None, common: Common, network: Network, *, check: boo
                 if error and (provider or not isinstance(error, CredentialsError) or told["present"]):
                     problems.append(error)
                 report.data.append(told)
-                if not common.json:
-                    export.to_stdout(_line(ui, told).encode())
+                if not (common.json or ui.draws_tables):
+                    export.to_stdout(("\t".join(map(ui.safe, _cells(told))) + "\n").encode())
+        head = ("provider", "credential", "where it comes from", "", "")
+        if not common.json and (table := ui.table(head, [_cells(told) for told in report.data])):
+            export.to_stdout(table.encode())
         if problems:
             raise problems[0]
         if not any(told["present"] for told in report.data):
@@ -172,7 +175,7 @@ def _moment(seconds: float | None) -> datetime | None:
         return None
 
 
-def _line(ui: Ui, told: Mapping[str, Json]) -> str:
+def _cells(told: Mapping[str, Json]) -> list[str]:
     whose = told["provider"] + (f" ({told['profile']})" if told["profile"] else "")
     origins = dict.fromkeys(secret["origin"] for secret in told["secrets"])
     names = {place: [secret["name"] for secret in told["secrets"] if secret["origin"] == place] for place in origins}
@@ -180,4 +183,4 @@ def _line(ui: Ui, told: Mapping[str, Json]) -> str:
     cells = [whose, "present" if told["present"] else "absent", where]
     cells += [f"{'token until' if told['renewed'] else 'until'} {told['expires_at']}"] if told["expires_at"] else []
     cells += [told["checked"]] if told["checked"] else []
-    return "\t".join(map(ui.safe, cells)) + "\n"
+    return cells

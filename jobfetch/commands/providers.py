@@ -16,10 +16,12 @@ from jobfetch.ui import Ui
 def list_all(common: Common) -> int:
     """Every provider, a line each."""
 
-    def work(_: Ui, report: Report) -> None:
+    def work(ui: Ui, report: Report) -> None:
         report.data = [{"name": p.name, "title": p.title, "docs": p.docs} for p in PROVIDERS.values()]
         if not common.json:
-            export.to_stdout("".join(f"{p.name:10} {p.title}\n" for p in PROVIDERS.values()).encode())
+            lines = "".join(f"{p.name:10} {p.title}\n" for p in PROVIDERS.values())
+            table = ui.table(("provider", "jobs"), [(p.name, p.title) for p in PROVIDERS.values()])
+            export.to_stdout((table or lines).encode())
 
     return run(common, work)
 

@@ -25,14 +25,16 @@ from jobfetch.ui import Ui
 def jobs(common: Common) -> int:
     """What the sandbox plays, by job id."""
 
-    def work(_: Ui, report: Report) -> None:
+    def work(ui: Ui, report: Report) -> None:
         report.data = [
             {"provider": b.provider, "job_id": b.job_id, "name": b.name, "exit_code": b.exit_code, "what": b.what}
             for b in BEHAVIOURS
         ]
         if not common.json:
             lines = [f"{b.provider:9} {b.job_id:22} {b.exit_code:3}  {b.what}\n" for b in BEHAVIOURS]
-            export.to_stdout("".join(lines).encode())
+            rows = [(b.provider, b.job_id, f"{b.exit_code}", b.what) for b in BEHAVIOURS]
+            table = ui.table(("provider", "job", "exit", "what it plays"), rows)
+            export.to_stdout((table or "".join(lines)).encode())
 
     return run(common, work)
 

@@ -43,12 +43,13 @@ def show(provider: str | None, profile: str | None, common: Common) -> int:
         report.provider = provider
         report.data = [row for spec in specs for row in _rows(ui, spec, Network(options={}, profile=profile))]
         if not common.json:
-            width = max(len(row["key"]) for row in report.data)
-            lines = [
-                f"{row['key']:{width}}  {_shown(row['value'])}  ({row['problem'] or row['origin'] or 'not set'})"
-                for row in report.data
+            rows = [
+                (row["key"], _shown(row["value"]), row["problem"] or row["origin"] or "not set") for row in report.data
             ]
-            export.to_stdout("".join(f"{ui.safe(line)}\n" for line in lines).encode())
+            width = max(len(key) for key, _, _ in rows)
+            lines = (f"{ui.safe(f'{key:{width}}  {value}  ({origin})')}\n" for key, value, origin in rows)
+            table = ui.table(("setting", "value", "where it comes from"), rows)
+            export.to_stdout((table or "".join(lines)).encode())
 
     return run(common, work)
 

@@ -262,3 +262,38 @@ def test_JOBFETCH_LOG_makes_a_run_tell_more_or_less(here: Program, out: Path) ->
     )
     assert quiet == []
     assert 0 < len(plain) < len(loud)
+
+
+# --- on a terminal ---
+
+
+@pytest.mark.parametrize(
+    ("environment", "table", "colour"),
+    [
+        ({"TERM": "xterm"}, True, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, True, False),
+        ({"TERM": "dumb"}, False, False),
+    ],
+)
+def test_a_terminal_gets_tables_and_colours_unless_it_wants_none(
+    environment: dict[str, str], table: bool, colour: bool, home: Path
+) -> None:
+    program = Program(home, environment)
+    _, listed = program.typed("providers", "list", answers=[])
+    code, refused = program.typed("get", "cogite", "1", answers=[])
+    assert ("\x1b[1mprovider" in listed) is table
+    assert "Playment (GT Studio)" in listed
+    assert ("\x1b[1;31merror:" in refused) is colour
+    assert (code, "\x1b[3" in listed + refused) == (2, colour)
+
+
+def test_a_table_folds_its_cells_on_a_narrow_terminal_and_cuts_none(home: Path) -> None:
+    _, shown = Program(home, {"TERM": "xterm", "COLUMNS": "40"}).typed("config", "show", "playment", answers=[])
+    assert all(part in shown for part in ("playment.base_url", "https://a", "nt.io"))
+    assert "…" not in shown
+
+
+def test_what_is_piped_holds_no_escape_code_and_no_table(bare: Program) -> None:
+    run = bare("providers", "list", TERM="xterm")
+    assert run.out.splitlines()[0] == b"cognite    Cognite Data Fusion, vision extract"
+    assert b"\x1b" not in run.out + run.err
