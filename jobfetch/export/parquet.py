@@ -17,6 +17,8 @@ from jobfetch.export.values import Read, readers
 #: Rows and bytes of a group, whichever is reached first.
 GROUP_ROWS = 32_768
 GROUP_BYTES = 8 * 1024 * 1024
+#: After so many groups, memory that is free is given back: that takes time, too.
+_KEPT = 4
 _INT32 = array("i").itemsize
 #: Bytes of a piece's column: a group of such pieces is still counted in 32 bits.
 _MOST = (1 << 31) - 1 - GROUP_BYTES
@@ -106,13 +108,14 @@ def write(types: Mapping[str, str], pieces: Iterable[Piece], file: BinaryIO) -> 
     # numbers seldom come twice, and looking for those that do takes longer than writing them
     texts = [field.name for field in schema if field.type == arrow.string()]
     with parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=texts) as writer:
-        for group in _groups(pieces):
+        for number, group in enumerate(_groups(pieces), start=1):
             columns = [
                 _column(arrow, [cells[number] for cells in group], field.type) for number, field in enumerate(schema)
             ]
             writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
-            # what one group took is not kept beside that of the next
-            arrow.default_memory_pool().release_unused()
+            if number % _KEPT == 0:
+                # what these groups took is not kept beside what the next will take
+                arrow.default_memory_pool().release_unused()
 
 
 def _groups(pieces: Iterable[Piece]) -> Iterator[list[list[Cells]]]:
