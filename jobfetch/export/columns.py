@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
 
-from jobfetch.blocks import Block, Column
+from jobfetch.blocks import Block, Column, Token
 from jobfetch.spec import COMMON_COLUMNS, NUMBER_COLUMNS
 
 _NUMERIC = b"0123456789+-.eE"
@@ -33,6 +33,8 @@ class Kinds(IntFlag):
     NESTED = 32
     #: numbers that neither int64 nor double give back as they are
     UNFIT = 64
+    #: integers that int64 gives back, and double does not
+    WIDE = 128
 
 
 # plain numbers: they are put together for every column of every block
@@ -42,15 +44,16 @@ _BY_FIRST |= dict.fromkeys((b"[", b"{"), int(Kinds.NESTED)) | dict.fromkeys((b"t
 _TOLD_BY_FIRST = frozenset({*_BY_FIRST, b""})
 
 
-def are_plain(joined: bytes, count: int) -> bool:
-    """Whether so many tokens that stand one behind the other are strings, and none of them needs decoding.
+def are_plain(joined: bytes, tokens: Sequence[Token]) -> bool:
+    """Whether tokens, which stand one behind the other in `joined`, are strings, and none of them needs decoding.
 
-    Quotes come in pairs, and nothing stands between the second of one pair and the first of the next: then every token
-    is a string, and no string holds a quote.
+    Where nothing is escaped, a string has two quotes; a list or an object may have any number.
     """
-    if joined[:1] != b'"' or b"\\" in joined:
+    if joined[:1] != b'"' or b"\\" in joined or joined.count(b'"') < 2 * len(tokens):
         return False
-    return joined[1:-1].count(b'""') == count - 1 and joined.count(b'"') == 2 * count
+    if b"[" in joined or b"{" in joined:
+        return all(bytes(token)[:1] == b'"' for token in tokens)
+    return joined.count(b'"') == 2 * len(tokens)
 
 
 def is_numeric(joined: bytes) -> bool:
@@ -66,9 +69,9 @@ def kinds_of(column: Column, *, exact: bool) -> int:
             return Kinds.NONE
         if joined.translate(None, _INTEGER):
             return _FLOAT | _odd(column, exact=exact)
-        if b"-0" not in joined and column.all_within(_SURELY_INT64):
-            return _INT
-    elif are_plain(joined, len(tokens)):
+        if b"-0" not in joined:
+            return _INT if column.all_within(_SURELY_DOUBLE) else _long(tokens)
+    elif are_plain(joined, tokens):
         return _TEXT
     first = {bytes(token)[:1] for token in tokens}
     if first <= _TOLD_BY_FIRST:
@@ -76,6 +79,14 @@ def kinds_of(column: Column, *, exact: bool) -> int:
     found = 0
     for token in tokens:
         found |= kind_of(bytes(token))
+    return found
+
+
+def _long(tokens: Sequence[Token]) -> int:
+    """What integers are, of which some are long."""
+    found = 0
+    for token in tokens:
+        found |= kind_of(bytes(token)) if len(token) > _SURELY_DOUBLE else _INT if token else 0
     return found
 
 
@@ -103,7 +114,11 @@ def kind_of(token: bytes) -> int:
     integer = not token.translate(None, _INTEGER)
     # minus zero is a double: no integer gives it back
     if integer and token != b"-0":
-        return _INT if len(token) <= _SURELY_INT64 or int(token[:64]) in _INT64 else int(Kinds.UNFIT)
+        if len(token) <= _SURELY_DOUBLE:
+            return _INT
+        if len(token) > _SURELY_INT64 and int(token[:64]) not in _INT64:
+            return int(Kinds.UNFIT)
+        return _INT if int(float(token)) == int(token) else int(Kinds.WIDE)
     short = len(token) <= _SURELY_DOUBLE and b"e" not in token and b"E" not in token
     return _FLOAT if short or _is_double(token) else int(Kinds.UNFIT)
 
@@ -185,7 +200,7 @@ def type_of(name: str, kinds: Kinds) -> str:
     held = kinds & ~Kinds.NULL
     if name in COMMON_COLUMNS:
         declared = NUMBER_COLUMNS.get(name, "string")
-        fits = {"int64": Kinds.INTEGER, "double": Kinds.INTEGER | Kinds.NUMBER}.get(declared, held)
+        fits = _TYPES[declared] if declared in NUMBER_COLUMNS.values() else held
         return declared if held & ~fits == Kinds.NONE else "string"
     for word, fits in _TYPES.items():
         if held & ~fits == Kinds.NONE:
@@ -196,7 +211,7 @@ def type_of(name: str, kinds: Kinds) -> str:
 _TYPES: Mapping[str, Kinds] = {
     "string": Kinds.NONE,
     "boolean": Kinds.BOOLEAN,
-    "int64": Kinds.INTEGER,
+    "int64": Kinds.INTEGER | Kinds.WIDE,
     "double": Kinds.INTEGER | Kinds.NUMBER,
     "json": Kinds.NESTED,
 }

@@ -82,7 +82,7 @@ def _own(column: Column, name: str, kind: str, read: Read, block: Block) -> Cell
     joined = column.joined
     if kind in {"int64", "double"} and is_numeric(joined):
         return _texts(joined, column, 0)
-    if kind == "string" and are_plain(joined, sum(map(bool, column.few))):
+    if kind == "string" and are_plain(joined, [*filter(None, column.few)]):
         return _texts(joined.replace(b'"', b""), column, 2)
     return Cells(values=[read(token, name, block) for token in column.few])
 

@@ -197,7 +197,8 @@ class _Run:
         def work(blocks: Iterable[Block]) -> Iterator[_Piece]:
             for block in fewer(blocks):
                 news = found.add(block)
-                yield block.count, found.seen if news else {}, self.writer.piece(block, layout)
+                fits = not news or self.writer.layout(found) == layout
+                yield block.count, found.seen if news else {}, self.writer.piece(block, layout) if fits else None
 
         def taken(pieces: Iterable[_Piece]) -> Iterator[Any]:
             for count, seen, piece in pieces:
@@ -233,8 +234,10 @@ def schema_of(table: Table, survey: Survey) -> bytes:
     told = []
     for name in survey.columns(table.columns):
         kinds = survey.kinds(name)
-        # integers are numbers as well
-        values = [str(kind.name).lower() for kind in kinds if kind is not Kinds.INTEGER or Kinds.NUMBER not in kinds]
+        # integers are numbers as well, however long they are
+        shown = kinds | Kinds.INTEGER if Kinds.WIDE in kinds else kinds
+        hidden = Kinds.WIDE | (Kinds.INTEGER if Kinds.NUMBER in kinds else Kinds.NONE)
+        values = [str(kind.name).lower() for kind in shown & ~hidden]
         told.append({"name": name, "type": type_of(name, kinds), "values": values})
     head = encode({"schema": SCHEMA, "format": table.format, "rows": survey.rows})[:-1]
     return head + b',"columns":[\n' + b",\n".join(encode(each) for each in told) + b"\n]}\n"

@@ -93,7 +93,7 @@ def blocks_of(places: Sequence[Place], make_for: Callable[[str], Maker]) -> Iter
         jobs = [(record.job_id, bytes(record.result)) for _, record in some if record]
         rest = (place for place, _ in some)
         for alike, block in make.forms.groups(provider, jobs) if make.forms else [(jobs, None)]:
-            theirs = zip(islice(rest, len(alike)), alike, strict=True)
+            theirs = [*zip(islice(rest, len(alike)), alike, strict=True)]
             if block:
                 yield block
                 continue

@@ -51,7 +51,12 @@ def leaves(name: str, raw: bytes | msgspec.Raw) -> Iterator[tuple[str, bytes]]:
     if not inside:
         yield name, compact(bytes(raw)) if first in {b"[", b"{"} else bytes(raw)
     for key, member in inside.items():
-        yield from leaves(f"{name}.{key}" if name else key, member)
+        yield from leaves(dotted(name, key), member)
+
+
+def dotted(name: str, key: str) -> str:
+    """The name of a member."""
+    return f"{name}.{key}" if name else key
 
 
 def is_left_out(name: str, left_out: Mapping[str, str]) -> bool:

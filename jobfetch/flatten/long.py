@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from itertools import chain, pairwise, zip_longest
 
 import msgspec
 
@@ -41,6 +42,10 @@ class Span:
     read: Read
     bounds: list[int]
 
+    def all(self) -> bytes:
+        """The list as a whole."""
+        return b"[" + self.read(self.bounds[0], self.bounds[-1] - self.bounds[0] - 1) + b"]"
+
     def windows(self) -> Iterator[bytes]:
         """The list, as lists of so many elements that they are held easily."""
         for start, end in pairwise(self.bounds):
@@ -59,6 +64,18 @@ class Large:
     def __bytes__(self) -> bytes:
         """All of it, in memory."""
         return self.whole()
+
+    def keeping_away(self, names: AbstractSet[str]) -> Large | bytes:
+        """The same, with no list left where it lies but those of these names."""
+        if self.spans.keys() <= names:
+            return self
+        between = self.short.split(ELSEWHERE)
+        if len(between) != len(self.spans) + 1:
+            # the service sent the very mark
+            return self.whole()
+        lists = [ELSEWHERE if name in names else span.all() for name, span in self.spans.items()]
+        short = b"".join(chain.from_iterable(zip_longest(between, lists, fillvalue=b"")))
+        return replace(self, short=short, spans={name: span for name, span in self.spans.items() if name in names})
 
 
 def cut(read: Read, start: int) -> Iterator[tuple[bytes, int]]:

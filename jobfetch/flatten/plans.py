@@ -123,8 +123,9 @@ class Maker:
 
     def _contended(self, own: Mapping[str, object], carried: Row) -> Iterator[str]:
         """The fields for which it matters in each row whether they are filled: others wait for the same column."""
-        for names in self.kind.rule.columns.values():
-            if sum(name in own or name in carried for name in names) > 1:
+        for column, names in self.kind.rule.columns.items():
+            # where a kind of its own is missing, the kind of the rule stands in
+            if column == "kind" or sum(name in own or name in carried for name in names) > 1:
                 yield from (name for name in names if name in own)
         for _, places in self.kind.copies:
             there = [place for place in places if place.name in own or place.name in carried]

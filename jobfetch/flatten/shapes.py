@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import reduce
 from operator import attrgetter, or_
 from typing import Any
 
 import msgspec
 
 from jobfetch.blocks import Column
+from jobfetch.flatten.leaves import dotted
 from jobfetch.model import compact, elements, encode, members, opens
 
 #: Fields that a shape may have: more are data in the place of names.
@@ -62,7 +64,7 @@ class Fields:
             if opens(element) == b"{":
                 _merge(self._tree, element)
         paths = _paths(self._tree)
-        self.names = [".".join(path) for path in paths]
+        self.names = [reduce(dotted, path, "") for path in paths]
         self.fit = len(paths) <= MOST_FIELDS and len({*self.names}) == len(paths)
         if not self.fit or len(paths) == before:
             return False

@@ -10,6 +10,7 @@ import msgspec
 
 from jobfetch.blocks import Block, Column, Row, Token
 from jobfetch.flatten.leaves import beside_common, is_left_out, leaves_of, own_leaves, together
+from jobfetch.flatten.long import Large
 from jobfetch.flatten.node import Node, Result
 from jobfetch.flatten.plans import Maker
 from jobfetch.flatten.rules import Kind, Step, compiled_kind
@@ -43,6 +44,10 @@ class Walker:
     def __call__(self, result: Result) -> Iterator[Block]:
         """Every row of a result, without the columns that name the job."""
         whole, rules = Node.of(result), self._rules
+        if isinstance(result, Large):
+            walked = {name for _, steps in self.ways(whole) for name in _first_list(steps)}
+            # a list that no way leads through is a cell like any other
+            whole = Node.of(result.keeping_away(walked))
         walks = [Walk(learned, steps, rules) for learned, steps in self.ways(whole)]
         taken = frozenset(name for walk in walks for name in walk.names())
         tops = {walk.steps[0].key for walk in walks}
@@ -240,9 +245,12 @@ class Walk:
         lists = {name: elements(member.raw) for name, member in named.items() if member.opens == b"["}
         others = {name: member.raw for name, member in named.items() if member.opens != b"["}
         carried = together([*carried.items(), *leaves_of(others, self.rules.left_out)])
-        for number in range(max(map(len, lists.values()), default=0)):
+        many = max(map(len, lists.values()), default=0)
+        for number in range(many):
             cells = ((name, compact(bytes(found[number]))) for name, found in lists.items() if number < len(found))
             yield self._one(carried, together(cells), word)
+        if others and not many:
+            yield self._one(carried, {}, self.kind.rule.empty)
 
     def _members(self, below: Mapping[str, Node], kind: str, carried: Row, name: str) -> Block | None:
         """All members of an object at once, each a row; None where they are not alike."""

@@ -155,6 +155,30 @@ def test_a_long_record_gives_the_rows_that_it_gives_when_it_is_held(
     assert len(table(held)) == 3001
 
 
+@pytest.mark.parametrize("kind", ["product", None])
+def test_a_long_list_that_no_row_is_made_of_is_a_cell_as_it_was_sent(
+    kind: str | None, bare: Program, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    products = [{"title": f"t{number}", "price": number} for number in range(3000)]
+    result = {"id": "x", "dataType": kind, "normalized": {"title": "T", "products": products, "more": [1, 2]}}
+    (out / "r.json").write_bytes(record("1", provider="justcrawl", result=result))
+    held = bare("export", out / "r.json", "-f", "ndjson").out
+    monkeypatch.setattr(saved, "LARGE", 1000)
+    monkeypatch.setattr("jobfetch.flatten.long.WINDOW", 5000)
+    assert bare("export", out / "r.json", "-f", "ndjson").out == held
+    assert b"t2999" in held
+
+
+def test_an_error_names_the_file_that_it_is_in(bare: Program, out: Path) -> None:
+    twice = {"status": "Completed", "items": [{"fileId": 1, "predictions": {"a": [{"x": 1}]}, "more": {}}]}
+    for number in range(20):
+        (out / f"{number:02}.json").write_bytes(record(f"{number:02}", "a", "b"))
+    (out / "17.json").write_bytes(record("17", result=twice).replace(b'{"x":1}', b'{"x":1,"x":2}'))
+    run = bare("export", out, "-f", "csv")
+    assert run.code == 11
+    assert "17.json (job 17): cognite job 17: the key 'x' stands twice" in run.said
+
+
 # --- several processes ---
 
 

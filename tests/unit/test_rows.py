@@ -425,3 +425,27 @@ def test_a_token_is_copied_into_a_line(token: str) -> None:
 def test_any_name_may_be_a_column(name: str) -> None:
     [line] = ndjson_of([{name: b"1"}])
     assert json.loads(line)[name] == 1
+
+
+# --- many at once, where something is missing ---
+
+
+def test_of_like_elements_one_without_a_kind_of_its_own_has_that_of_the_rule() -> None:
+    rules = RowRules(kinds=(Rows(each=("items[]",), kind="element", columns={"kind": ("type",)}),))
+    rows = rows_of({"items": [{"type": "word", "a": 1}, {"a": 2}, {"type": None, "a": 3}]}, rules)
+    assert [row["kind"] for row in rows] == ["word", "element", None]
+
+
+def test_what_stands_beside_lists_that_are_no_lists_is_kept() -> None:
+    rules = RowRules(kinds=(Rows(each=("found{}",), kind="rank", empty="job"),))
+    assert rows_of({"id": 1, "found": {"ranks": {"a": 1}, "titles": 5, "prices": []}}, rules) == [
+        {"kind": "job", "id": 1, "found.ranks.a": 1, "found.titles": 5}
+    ]
+
+
+@pytest.mark.parametrize("alike", [1, 3])
+def test_an_empty_name_is_told_alike_however_many_there_are(alike: int) -> None:
+    rows = rows_of(
+        {"items": [{"": {"x": 1}, "a": {"": {"y": 2}}}] * alike}, RowRules(kinds=(Rows(each=("items[]",), kind="k"),))
+    )
+    assert rows == [{"kind": "k", "x": 1, "a..y": 2}] * alike

@@ -308,6 +308,41 @@ def test_a_column_that_comes_late_is_in_every_line(
     assert path.read_bytes() == written("csv", source).read_bytes()
 
 
+LATE = ["1", "0.5", '"abc"', "true", "null", "[1]", "1e400", "9223372036854775808", "12345678901234567"]
+
+
+@pytest.mark.parametrize("shape", ["csv", "ndjson", "parquet", "sqlite"])
+@pytest.mark.parametrize("first", LATE)
+def test_a_value_of_another_kind_that_comes_late_is_written_like_one_that_comes_early(
+    first: str, shape: str, monkeypatch: pytest.MonkeyPatch, written: Callable[..., Path]
+) -> None:
+    for late in LATE:
+        source = blocks(*[sent(f'{{"own":{token},"score":{token}}}') for token in (first, first, late)])
+        early = written(shape, source).read_bytes()
+        with monkeypatch.context() as patch:
+            patch.setattr(tables, "LOOKED_AT", 1)
+            patch.setattr("jobfetch.blocks._MANY", 1)
+            assert written(shape, source).read_bytes() == early, (first, late)
+
+
+@pytest.mark.parametrize("wide", ["12345678901234567", "-9223372036854775807"])
+def test_an_integer_that_no_double_holds_is_not_made_one(wide: str, written: Callable[..., Path]) -> None:
+    source = blocks(sent(f'{{"own":{wide},"score":{wide}}}'), sent('{"own":0.5,"score":1}'))
+    for shape in ("parquet", "sqlite"):
+        assert column(written(shape, source), "own") == [wide, "0.5"]
+        assert column(written(shape, source), "score") == [wide, "1"]
+    alone = blocks(sent(f'{{"own":{wide}}}'), sent('{"own":1}'))
+    assert column(written("parquet", alone), "own") == [int(wide), 1]
+
+
+@pytest.mark.parametrize("shape", ["csv", "parquet", "sqlite"])
+@pytest.mark.parametrize("nested", ['[""]', '["a"]', '{"b":""}', "[[],[]]"])
+def test_a_list_among_texts_stays_a_list(shape: str, nested: str, written: Callable[..., Path]) -> None:
+    tokens = [b'"x"', nested.encode(), b'"y"']
+    source = [Block(3, {}, {"own": Column.of(tokens)})]
+    assert column(written(shape, source), "own") == ["x", nested, "y"]
+
+
 # --- what is asked for ---
 
 
