@@ -439,7 +439,7 @@ def test_of_like_elements_one_without_a_kind_of_its_own_has_that_of_the_rule() -
 def test_what_stands_beside_lists_that_are_no_lists_is_kept() -> None:
     rules = RowRules(kinds=(Rows(each=("found{}",), kind="rank", empty="job"),))
     assert rows_of({"id": 1, "found": {"ranks": {"a": 1}, "titles": 5, "prices": []}}, rules) == [
-        {"kind": "job", "id": 1, "found.ranks.a": 1, "found.titles": 5}
+        {"kind": "job", "job.id": 1, "found.ranks.a": 1, "found.titles": 5}
     ]
 
 
