@@ -37,7 +37,8 @@ def safe_name(job_id: str) -> str:
     """
     if _PLAIN.fullmatch(job_id) and not _RESERVED.fullmatch(job_id) and not job_id.endswith("."):
         return job_id
-    digest = hashlib.sha256(job_id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    # so long that nobody who chooses ids finds two of one name
+    digest = hashlib.sha256(job_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", job_id)[:_LONGEST_KEPT].strip("_-")
     return f"{plain or 'job'}~{digest}"
 

@@ -390,3 +390,8 @@ def test_a_private_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert {each.stat().st_mode & 0o777 for each in (inner, inner.parent)} == {0o700}
+
+
+def test_ids_that_were_chosen_to_look_alike_have_names_of_their_own() -> None:
+    # the first 48 bits of their hashes are the same
+    assert disk.safe_name("job*+$!=*&&x") != disk.safe_name("job=*,,,$,,x")
