@@ -85,7 +85,8 @@ class Wire:
             try:
                 reply = self._exchange(adapter, request, url, headers, download)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-                if not watch.fired:
+                # a wait that ends with the deadline may end a moment before somebody closes the line
+                if not watch.fired and self._deadline.left() > 0:
                     raise _translated(error, url) from None
             else:
                 # a line that was closed on time looks like the end of a body that named no length

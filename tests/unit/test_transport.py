@@ -279,6 +279,20 @@ def test_a_network_that_fails_is_tried_again(service: responses.RequestsMock, wo
     assert world().send(Request(url=JOB)).status == 200
 
 
+def test_a_wait_for_an_answer_that_ends_with_the_deadline_is_the_deadline(
+    service: responses.RequestsMock, world: Make
+) -> None:
+    made = world(seconds=10)
+
+    def late(_: requests.PreparedRequest) -> Any:
+        made.time[0] = 10.0
+        raise requests.ReadTimeout("late")
+
+    service.add_callback(responses.GET, JOB, late)
+    with pytest.raises(StillRunning):
+        made.wire.exchange(Request(url=JOB), JOB, {})
+
+
 def test_a_network_that_keeps_failing_is_unavailable(service: responses.RequestsMock, world: Make) -> None:
     service.get(f"{JOB}?key=SECRET", body=requests.ConnectionError(f"{JOB}?key=SECRET refused"))
     with pytest.raises(Unavailable, match=r"api\.example\.com/jobs/1 cannot be reached") as caught:
