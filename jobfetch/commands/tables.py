@@ -63,6 +63,10 @@ def export(sources: list[str], common: Common, **options: Any) -> int:
             saved.find([Path(source) for source in sources], Path(scratch), path)
             for other in saved.others:
                 ui.warn(f"{other} is no record: left out")
+            for gone in saved.missing:
+                ui.warn(
+                    f"{gone} is not there: left out; `jobfetch batch verify {gone.parent} --repair` fetches it again"
+                )
             if not saved.records:
                 raise UsageError(f"no record in {', '.join(sources)}", hint="name a folder or a file of records")
             teller.total = saved.bytes

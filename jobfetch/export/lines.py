@@ -29,7 +29,8 @@ class Csv:
 
     def header(self, columns: Sequence[str]) -> bytes:
         """The first line."""
-        return self.delimiter.join(self._quoted(_written(name), alone=len(columns) == 1) for name in columns) + b"\n"
+        names = (self._harmless(name.encode()) for name in columns)
+        return self.delimiter.join(self._quoted(name, alone=len(columns) == 1) for name in names) + b"\n"
 
     def write(self, columns: Sequence[str], lines: Iterable[bytes], file: BinaryIO) -> None:
         """A whole table."""
@@ -77,10 +78,11 @@ class Csv:
     def _cell(self, token: bytes, name: str, block: Block, *, alone: bool) -> bytes:
         cell = b"" if token in {b"", b"null"} else token
         if token[:1] == b'"':
-            cell = said(token, name, block)
-            if self.safe and _FORMULA.match(cell):
-                cell = b"'" + cell
+            cell = self._harmless(said(token, name, block))
         return self._quoted(cell, alone=alone)
+
+    def _harmless(self, text: bytes) -> bytes:
+        return b"'" + text if self.safe and _FORMULA.match(text) else text
 
     def _quoted(self, cell: bytes, *, alone: bool) -> bytes:
         # a line without anything in it is no row to most readers
@@ -120,10 +122,6 @@ def said(token: bytes, name: str, block: Block) -> bytes:
     except BadReply as error:
         job = block.job_of(next(number for number, each in enumerate(block.tokens(name)) if bytes(each) == token))
         raise BadReply(f"job {job}, column {name!r}: {error.message}", hint=error.hint) from None
-
-
-def _written(name: str) -> bytes:
-    return name.encode()
 
 
 def objects(block: Block, columns: Sequence[str]) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from jobfetch.blocks import Block, Source, fewer
-from jobfetch.errors import UsageError
+from jobfetch.errors import BadReply, UsageError
 from jobfetch.export import lines
 from jobfetch.export.columns import Kinds, Survey, type_of
 from jobfetch.export.packing import packed, packing_of
@@ -146,7 +146,10 @@ def write_table(table: Table, source: Source, file: BinaryIO) -> Survey:
             run.look_at_the_rest()
             out.seek(start)
             out.truncate()
-            run.write(out)
+            try:
+                run.write(out)
+            except _OtherLayoutError:
+                raise BadReply("records changed while they were read", hint="run the same line again") from None
     return run.survey
 
 

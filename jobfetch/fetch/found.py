@@ -51,6 +51,8 @@ class Saved:
     records: int = 0
     #: files in a folder that are no records
     others: list[Path] = field(default_factory=list)
+    #: records that a manifest tells of, and that are not there
+    missing: list[Path] = field(default_factory=list)
     _runs: list[Path] = field(default_factory=list)
     _few: list[Place] = field(default_factory=list)
 
@@ -83,8 +85,12 @@ class Saved:
             with disk.explained(path):
                 if not path.exists():
                     raise UsageError(f"{path} is not there", hint="name folders and files of saved records")
+                if not path.is_dir() and not path.is_file():
+                    raise UsageError(f"{path} is no file", hint="name folders and files of saved records")
                 found = self._in_folder(path, but) if path.is_dir() else self._in_file(path)
                 for place in found:
+                    if but and place.path.name == but.name and but.exists() and place.path.samefile(but):
+                        raise UsageError(f"{but} is a record that is to be read", hint="name another place with -o")
                     self.bytes += place.size
                     yield place
 
@@ -93,10 +99,10 @@ class Saved:
         kept = [folder] if (folder / NAME).is_file() else []
         kept += sorted(path.parent for path in folder.glob(f"*/{NAME}"))
         for each in kept:
-            yield from _recorded(each)
+            yield from _recorded(each, self.missing)
         if not kept:
             for path in sorted(folder.glob("*.json")):
-                head, size = _head(path)
+                head, size = _head(path) if path.is_file() else (b"", 0)
                 if _BEGINS.match(head):
                     yield Place(_job_id(path, head), path, size=size)
                 elif path != but:
@@ -161,7 +167,7 @@ class Recorded:
                 yield Place(job_id, path, size=entry.bytes or 0)
 
 
-def _recorded(folder: Path) -> Iterator[Place]:
+def _recorded(folder: Path, missing: list[Path]) -> Iterator[Place]:
     found = Manifest.read(folder)
     if found is None:
         return
@@ -172,8 +178,11 @@ def _recorded(folder: Path) -> Iterator[Place]:
                 hint="download it into another folder without -f raw",
             )
         for entry in manifest.entries():
-            if entry.file and (folder / entry.file).is_file():
-                yield Place(entry.job_id, folder / entry.file, size=entry.bytes or 0)
+            path = folder / entry.file if entry.file else None
+            if path and path.is_file():
+                yield Place(entry.job_id, path, size=entry.bytes or 0)
+            elif path:
+                missing.append(path)
 
 
 def _head(path: Path) -> tuple[bytes, int]:

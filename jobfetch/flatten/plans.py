@@ -123,6 +123,8 @@ class Maker:
 
     def _contended(self, own: Mapping[str, object], carried: Row) -> Iterator[str]:
         """The fields for which it matters in each row whether they are filled: others wait for the same column."""
+        # of two fields of one name, the carried one has another only where the element has its own
+        yield from (name for name in own if name in carried)
         for column, names in self.kind.rule.columns.items():
             # where a kind of its own is missing, the kind of the rule stands in
             if column == "kind" or sum(name in own or name in carried for name in names) > 1:
