@@ -24,6 +24,7 @@ JobfetchError
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -92,6 +93,15 @@ MEANINGS: dict[Exit, str] = {
 }
 
 
+_USER = re.compile(r"(?<=://)[^/?#\s@\"'<>]*@")
+_QUERY = re.compile(r"(\bhttps?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
+
+
+def without_queries(text: str) -> str:
+    """Text in which addresses have neither a user nor a query: both may be as good as a key."""
+    return _QUERY.sub(r"\1", _USER.sub("", text)) if "://" in text else text
+
+
 class JobfetchError(Exception):
     """What went wrong, for a person (`message`), what to do next (`hint`), and for a script (`exit`).
 
@@ -112,8 +122,9 @@ class JobfetchError(Exception):
         request_id: str | None = None,
         retry_at: datetime | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        # the service's own words may hold a signed link
+        self.message = without_queries(message)
+        super().__init__(self.message)
         self.hint = hint
         self.code = code
         self.request_id = request_id

@@ -38,6 +38,9 @@ def parse(text: str) -> Rate | None:
     return Rate(int(match[1]), _SECONDS[match[2]])
 
 
+_OF_ONE_JOB = frozenset({404, 410})
+
+
 class Gate:
     """Lets requests through, of however many threads: as often as the rate allows, and never before the service says.
 
@@ -69,8 +72,9 @@ class Gate:
             self._sleep(min(wait, _NAP))
 
     def told(self, reply: Reply) -> None:
-        """Close the door for as long as a refusal asks for."""
-        asked = retry_after(reply, self._now()) if reply.status >= 400 else None  # noqa: PLR2004 - the meaning of 4xx
+        """Close the door for as long as a refusal asks for, unless it speaks of one job only: that it is not there."""
+        speaks = reply.status >= 400 and reply.status not in _OF_ONE_JOB  # noqa: PLR2004 - the meaning of 4xx
+        asked = retry_after(reply, self._now()) if speaks else None
         if asked:
             with self._lock:
                 self._opens = max(self._opens, self._deadline.clock() + asked)

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
 
-from jobfetch.errors import CredentialsError, Exit, JobfetchError
+from jobfetch.errors import CredentialsError, Exit, JobfetchError, without_queries
 from jobfetch.model import Json, Status, encode, rfc3339
 
 #: Seconds between two signs of life while nothing changes.
@@ -129,8 +129,8 @@ class Ui:
         return told if told.isascii() else told.encode("utf-8", "backslashreplace").decode()
 
     def safe(self, text: str) -> str:
-        """Text fit for one line of anything: no secret, no control character."""
-        return clean(self.scrub(text))
+        """Text fit for one line of anything: no secret, no query of an address, no control character."""
+        return clean(without_queries(self.scrub(text)))
 
     def data(self, line: str) -> None:
         """A line for a machine, as it is; it comes even when quiet."""

@@ -17,7 +17,7 @@ from jobfetch.model import Deadline, Json, Purpose, Request, Verdict, encode, rf
 from jobfetch.ui import Ui
 
 #: Seconds that a ping may take: it must not hold up what it tells of.
-PING_TIMEOUT = 10.0
+PING_TIMEOUT = 3.0
 REPORT_SCHEMA = "jobfetch.report/1"
 
 

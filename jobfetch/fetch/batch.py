@@ -329,6 +329,10 @@ class _Pass:
                 return []
         if item.state and not item.state.terminal:
             return [Kept(_running(item), asked=0)]
+        pending = folder.pending.get(item.job_id)
+        if pending and pending.due > plan.waiting.deadline.clock():
+            # whatever a list says of it, the service wants to be left alone about this job until then
+            return []
         self.workers.give(_JOBS, partial(attempt, plan, item))
         return []
 

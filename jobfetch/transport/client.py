@@ -123,8 +123,10 @@ class Transport:
         return None, reply
 
     def _rules(self, request: Request, reply: Reply) -> ErrorRules:
-        foreign = origin(reply.url) != origin(self._home or request.url)
-        return PLAIN_ERRORS if foreign or request.purpose is Purpose.TOKEN else self._errors
+        return PLAIN_ERRORS if self._is_foreign(request, reply) or request.purpose is Purpose.TOKEN else self._errors
+
+    def _is_foreign(self, request: Request, reply: Reply) -> bool:
+        return origin(reply.url) != origin(self._home or request.url)
 
     def _pause(self, problem: JobfetchError, tried: int, asked: float | None) -> None:
         """Wait before the next try: full jitter, never less than the service asks for, never past the deadline."""
@@ -168,7 +170,8 @@ class Transport:
             return self._wire.exchange(request, request.url, headers, download)
         self._gate.enter()
         reply = self._wire.exchange(request, request.url, headers, download)
-        self._gate.told(reply)
+        if not self._is_foreign(request, reply):
+            self._gate.told(reply)
         return reply
 
 

@@ -6,6 +6,7 @@ the standard library alone, which leaves out most of what a small request costs.
 
 from __future__ import annotations
 
+import http
 import http.client
 import re
 import socket
@@ -231,6 +232,8 @@ _HEAD = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2}) ([ -~]*)\r\n((?:[!#$%&'*+.^_`|~0
 #: Fields that say how long the body is, or what becomes of the connection after it.
 _FRAMING = {"content-length", "transfer-encoding", "connection"}
 _BODILESS = {204, 304}
+#: Heads before the one that answers.
+_MOST_HINTS = 20
 
 
 def _target(url: str) -> str:
@@ -335,12 +338,22 @@ class _Answer(http.client.HTTPResponse):
     """The standard library's reply, whose head is read at a glance where it is a plain one."""
 
     def begin(self) -> None:
-        """Read the head."""
+        """Read the head: the first that is an answer, since any number of hints may come before it (RFC 9110, 15.2)."""
         if self.headers is not None:
             return
+        for _ in range(_MOST_HINTS):
+            self._begin_once()
+            if self.status == http.HTTPStatus.SWITCHING_PROTOCOLS or self.status >= http.HTTPStatus.OK:
+                return
+            self.headers = None
+        raise http.client.HTTPException("hints without an answer")
+
+    def _begin_once(self) -> None:
         head = _plain(self.fp.peek(1))
         if head is None:
             super().begin()
+            # after anything else than an answer nobody knows what comes next
+            self.will_close = self.will_close or self.status == http.HTTPStatus.SWITCHING_PROTOCOLS
             return
         size, self.status, self.reason, self.headers, self.length = head
         self.fp.read(size)

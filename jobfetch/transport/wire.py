@@ -64,7 +64,9 @@ class Wire:
         #: scheme, host and port that came out of `address` as they went in
         self._places: set[str] = set()
         self._local = threading.local()
-        self._adapters: list[Adapter] = []
+        #: by the thread that asks over them; what a thread that has ended leaves open, the next one takes over
+        self._adapters: dict[threading.Thread, Adapter] = {}
+        self._lock = threading.Lock()
 
     def exchange(
         self, request: Request, url: str, headers: Mapping[str, str], download: Download | None = None
@@ -116,7 +118,7 @@ class Wire:
 
     def close(self) -> None:
         """Close every connection, so that the process can end at once."""
-        for adapter in self._adapters:
+        for adapter in [*self._adapters.values()]:
             adapter.close()
 
     def _exchange(
@@ -181,8 +183,10 @@ class Wire:
 
     def _adapter(self) -> Adapter:
         if not hasattr(self._local, "adapter"):
-            self._local.adapter = Adapter()
-            self._adapters.append(self._local.adapter)
+            with self._lock:
+                free = next((thread for thread in self._adapters if not thread.is_alive()), None)
+                self._local.adapter = self._adapters.pop(free) if free else Adapter()
+                self._adapters[threading.current_thread()] = self._local.adapter
         adapter: Adapter = self._local.adapter
         return adapter
 

@@ -1,6 +1,7 @@
 """A connection that is open is asked again: every kind of reply is read to its end, or the connection is given up."""
 
 import gzip
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -79,6 +80,8 @@ GOOD = {
     "no reason": reply(BODY, OPEN).replace(b"200 OK", b"200"),
     "a folded header": reply(BODY, OPEN).replace(b"\r\n", b"\r\nX-Folded: a\r\n b\r\n", 1),
     "an interim reply": b"HTTP/1.1 100 Continue\r\n\r\n" + reply(BODY, OPEN),
+    "early hints": b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n" * 2 + reply(BODY, OPEN),
+    "processing": b"HTTP/1.1 102 Processing\r\n\r\n" + CHUNKED,
     "a length said twice": reply(BODY, OPEN, f"Content-Length: {len(BODY)}", f"content-length: {len(BODY)}"),
     "large": reply(b'{"x": "' + b"y" * 1_000_000 + b'"}', OPEN),
 }
@@ -186,6 +189,46 @@ def test_a_file_comes_over_an_open_line_too(serve: Serve, ask: Ask, tmp_path: Pa
         ask(f"{server.url}/2", Download(file=file, now=lambda: None), purpose=Purpose.RESULT)  # type: ignore[arg-type, return-value]
     assert (tmp_path / "file").read_bytes() == BODY
     assert over(line) == ["1", "1"]
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_hint_that_comes_long_before_its_reply_is_no_reply_to_anything(
+    serve: Serve, ask: Ask, *, fresh: bool
+) -> None:
+    hints = threading.Event()
+
+    def talk(peer: Peer) -> None:
+        if not fresh:
+            peer.send(FIRST)
+            _next_head(peer)
+        peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        # the reply goes out once the hint has been sent by itself
+        hints.set()
+        peer.send(reply(BODY, OPEN))
+        while _next_head(peer):
+            peer.send(LAST)
+
+    server = serve(talk)
+    if not fresh:
+        assert ask(f"{server.url}/1").body == b'{"first": 1}'
+    assert [ask(f"{server.url}/{number}").body for number in (2, 3)] == [BODY, b'{"last": 1}']
+    assert hints.is_set()
+
+
+def test_hints_without_end_are_no_reply(serve: Serve, ask: Ask) -> None:
+    server = serve(lambda peer: peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100))
+    with pytest.raises(Unavailable):
+        ask(f"{server.url}/1")
+
+
+def test_what_a_thread_leaves_open_the_next_one_takes_over(serve: Serve, ask: Ask) -> None:
+    line = Line(FIRST, FIRST, FIRST)
+    server = serve(line)
+    for number in range(3):
+        thread = threading.Thread(target=ask, args=(f"{server.url}/{number}",))
+        thread.start()
+        thread.join()
+    assert over(line) == ["1", "1", "1"]
 
 
 def test_a_line_that_says_nothing_is_closed_at_the_deadline(serve: Serve) -> None:

@@ -92,6 +92,8 @@ def test_a_hint_for_one_job_closes_no_door() -> None:
     door = gate(None, clock)
     door.told(refusal("7", status=202))
     door.told(refusal("soon"))
+    door.told(refusal("86400", status=404))
+    door.told(refusal("86400", status=410))
     assert door.closed() == 0
 
 

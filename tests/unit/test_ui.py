@@ -82,8 +82,15 @@ def test_a_secret_is_never_written_in_whatever_spelling(make: Make, secret: str,
     ui.note(f"before {written} after")
     assert clean(written) not in stream.getvalue()
     assert secret not in stream.getvalue()
-    assert "***" in stream.getvalue()
+    # the query of an address is left out as a whole
+    assert "***" in stream.getvalue() or spelling == "url"
     assert stream.getvalue().startswith("before ")
+
+
+def test_an_address_is_written_without_user_and_query(make: Make) -> None:
+    ui, stream, _ = make()
+    ui.note("failed: https://me:key@store.example/a?X-Amz-Signature=abc#d, and http://u@h/?sig=1.")
+    assert stream.getvalue() == "failed: https://store.example/a and http://h/\n"
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=8), st.sampled_from(sorted(SPELLINGS)))
