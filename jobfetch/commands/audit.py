@@ -66,6 +66,7 @@ def status(folder: str, common: Common) -> int:
             else:
                 with manifest:
                     report.provider = manifest.header.provider
+                    _warn_of_lines(ui, manifest)
                     told = _state_of(manifest, report.tally)
             report.data.append(told)
             if not common.json:
@@ -139,7 +140,15 @@ def _manifests(ui: Ui, report: Report, folder: str) -> Iterator[Manifest]:
             continue
         with manifest:
             report.provider = manifest.header.provider
+            _warn_of_lines(ui, manifest)
             yield manifest
+
+
+def _warn_of_lines(ui: Ui, manifest: Manifest) -> None:
+    if manifest.unreadable:
+        ui.warn(
+            f"{manifest.folder / NAME}: {manifest.unreadable} lines cannot be read, and what they told is not known"
+        )
 
 
 # --- verify ---
@@ -160,9 +169,10 @@ def verify(folder: str, common: Common, network: Network, options: Options, *, r
         with announce(ui, report, options.endings()):
             refuse_empty(network, options)
             bad: list[_Missing] = []
-            report.data = []
+            report.data, unreadable = [], 0
             for manifest in _manifests(ui, report, folder):
                 found = list(differences(manifest))
+                unreadable += manifest.unreadable
                 bad.append(_Missing(manifest.folder, manifest.header, [each.job_id for each in found]))
                 report.data += _told(ui, common, manifest.folder, found)
             ui.note(f"{len(report.data)} differences")
@@ -172,6 +182,11 @@ def verify(folder: str, common: Common, network: Network, options: Options, *, r
                     hint="--repair asks the service for them again",
                 )
             _again(ui, report, network, options, bad)
+            if unreadable:
+                raise Partial(
+                    f"{unreadable} lines of a manifest cannot be read: what they told of cannot be compared",
+                    hint="run the batch download again: it asks for those jobs; then delete the lines",
+                )
 
     return run(common, work)
 

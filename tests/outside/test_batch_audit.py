@@ -155,3 +155,19 @@ def test_ids_that_cannot_be_read_leave_no_folder(
     run = jobfetch(*line, "--report", out / "r.json")
     assert (run.code, (out / "made").exists(), sandbox.asked()) == (2, False, ())
     assert json.loads((out / "r.json").read_text())["exit_code"] == 2
+
+
+def test_a_line_of_the_manifest_that_cannot_be_read_is_told_of_and_makes_no_folder_whole(
+    here: Program, out: Path
+) -> None:
+    assert here(*ONE, "batch-3", "-o", out).code == 0
+    path = out / "batch-3" / "manifest.jsonl"
+    whole = tree(out)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + lines[1][:30] + b"\n" + b"".join(lines[2:]))
+    for command, code in (("status", 0), ("verify", 8), ("retry", 0)):
+        run = here("batch", command, out)
+        assert run.code == code, run.said
+        assert "1 lines cannot be read" in run.said
+    assert here(*ONE, "batch-3", "-o", out, "--reproducible").code == 0
+    assert tree(out).keys() == whole.keys()
