@@ -10,6 +10,7 @@ import re
 import ssl
 import threading
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ class Wire:
         if 0 < (heard.length or 0) <= min(limit, CHUNK) and "content-encoding" not in reply.headers:
             body = heard.read()  # small, and as long as it says: no need to look for its end
         else:
-            body = b"".join(_limited(heard.raw().stream(CHUNK, decode_content=True), reply, limit))
+            body = b"".join(_limited(_pieces(heard.raw()), reply, limit))
         return Reply(reply.status, reply.headers, body, url)
 
     def _too_late(self, url: str) -> JobfetchError:
@@ -237,11 +238,45 @@ def trusted(ca_bundle: str | None) -> str | bool:
 
 def _pieces(raw: Any) -> Iterator[bytes]:
     """A body as it comes: nothing that came before a cut is lost in a buffer that waits to be full."""
+    if raw.headers.get("content-encoding", "").lower() in _GZIP:
+        yield from _unpacked(_as_sent(raw, unpack=False))
+    else:
+        yield from _as_sent(raw, unpack=True)
+
+
+def _as_sent(raw: Any, *, unpack: bool) -> Iterator[bytes]:
     if raw.chunked:
-        yield from raw.stream(CHUNK, decode_content=True)
+        yield from raw.stream(CHUNK, decode_content=unpack)
         return
-    while piece := raw.read1(CHUNK, decode_content=True):
+    while piece := raw.read1(CHUNK, decode_content=unpack):
         yield piece
+
+
+_GZIP = frozenset({"gzip", "x-gzip"})
+
+
+def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """A packed body, unpacked a piece at a time; a pack that ends before its end is an error, which urllib3 does not see."""
+    pack, begun = zlib.decompressobj(zlib.MAX_WBITS | 16), False
+    for piece in pieces:
+        rest = piece
+        while rest:
+            begun = True
+            try:
+                data = pack.decompress(rest, CHUNK)
+            except zlib.error as error:
+                raise urllib3.exceptions.DecodeError(str(error)) from None
+            if data:
+                yield data
+            rest = pack.unconsumed_tail
+            if pack.eof:
+                # another may follow; zeros and what is none is not looked at
+                rest = pack.unused_data if pack.unused_data.startswith(b"\x1f\x8b") else b""
+                if not rest:
+                    break
+                pack = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    if begun and not pack.eof:
+        raise urllib3.exceptions.ProtocolError("cut")
 
 
 def _limited(chunks: Iterator[bytes], reply: Reply, limit: int) -> Iterator[bytes]:

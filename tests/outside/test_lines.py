@@ -107,6 +107,7 @@ def test_what_comes_over_an_open_line_is_what_comes_over_a_fresh_one(serve: Serv
 BAD: dict[str, tuple[bytes, type[JobfetchError]]] = {
     "half a body": (reply(BODY, OPEN, "Content-Length: 50"), CutReply),
     "half a chunk": (CHUNKED[:60], CutReply),
+    "a packed body without its end, and of that length": (reply(PACKED[:-9], OPEN, "Content-Encoding: gzip"), CutReply),
     "half a packed body": (
         reply(PACKED[:-9], OPEN, "Content-Encoding: gzip", f"Content-Length: {len(PACKED)}"),
         CutReply,
