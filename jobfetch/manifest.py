@@ -24,6 +24,7 @@ LOCK = ".jobfetch.lock"
 ASSETS = ".assets"
 
 #: After these the service has said its last word on a job: the same line does not ask again.
+_CODES = frozenset(map(int, Exit))
 _LAST_WORDS = frozenset({Exit.FAILED, Exit.GONE, Exit.PARTIAL})
 #: The code of a job whose linked files could not all be had: another run may have them.
 LINKS_LOST = "links_lost"
@@ -83,7 +84,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def exit(self) -> Exit:
         """What the job counts as."""
         if self.error:
-            return Exit(self.error.exit_code)
+            # a code that is not known here, of a later version perhaps: worth another try
+            known = self.error.exit_code in _CODES
+            return Exit(self.error.exit_code) if known else Exit.UNAVAILABLE
         return Exit.DONE if self.state and self.state.terminal else Exit.RUNNING
 
     @property

@@ -488,8 +488,9 @@ def retry_after(reply: Reply, now: datetime) -> float | None:
     asked = reply.headers.get("retry-after", "").strip()
     if not asked:
         return None
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", asked):
-        return hint(float(asked))
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?(\s*,\s*[0-9]+(\.[0-9]+)?)*", asked):
+        # said twice, the longer one counts
+        return hint(max(map(float, asked.split(","))))
     until = http_date(asked)
     # against the server's own clock where it tells it: ours may be wrong by hours
     return hint((until - (http_date(reply.headers.get("date", "")) or now)).total_seconds()) if until else None

@@ -11,7 +11,7 @@ import http.client
 import re
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http.client import HTTPMessage
 from typing import Any, Protocol
 
@@ -260,13 +260,22 @@ def _broken(line: Any, error: Exception) -> Exception:
     return requests.ConnectionError(error)
 
 
+def _fields(said: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Header fields by their names in lower case. Of one that is said twice the last counts, but every wait is kept."""
+    fields: dict[str, str] = {}
+    for name, value in said:
+        key = name.lower()
+        fields[key] = f"{fields[key]}, {value}" if key == "retry-after" and key in fields else value
+    return fields
+
+
 class _Indirectly:
     """A reply that came through requests."""
 
     def __init__(self, response: requests.Response) -> None:
         self._response = response
         self.status = response.status_code
-        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+        self.headers: Mapping[str, str] = _fields(response.headers.items())
         self.length: int | None = response.raw.length_remaining
 
     def read(self) -> bytes:
@@ -288,9 +297,9 @@ class _Directly:
         self._answer = answer
         self._unpacking: urllib3.HTTPResponse | None = None
         self.status = answer.status
-        self.headers: Mapping[str, str] = {
-            name.lower(): _FOLD.sub(" ", value) for name, value in answer.headers.raw_items()
-        }
+        self.headers: Mapping[str, str] = _fields(
+            (name, _FOLD.sub(" ", value)) for name, value in answer.headers.raw_items()
+        )
         self.length: int | None = answer.length
 
     def read(self) -> bytes:

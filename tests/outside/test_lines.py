@@ -5,12 +5,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from jobfetch.errors import BadReply, CutReply, JobfetchError, StillRunning, Unavailable
-from jobfetch.model import Deadline, Purpose, Reply, Request
+from jobfetch.model import Deadline, Purpose, Reply, Request, retry_after
 from jobfetch.transport.download import Download
 from jobfetch.transport.wire import Wire
 
@@ -214,6 +215,14 @@ def test_a_hint_that_comes_long_before_its_reply_is_no_reply_to_anything(
         assert ask(f"{server.url}/1").body == b'{"first": 1}'
     assert [ask(f"{server.url}/{number}").body for number in (2, 3)] == [BODY, b'{"last": 1}']
     assert hints.is_set()
+
+
+@pytest.mark.parametrize("second", [("5", "1"), ("1", "5")])
+def test_of_two_waits_the_longer_one_counts(serve: Serve, ask: Ask, second: tuple[str, str]) -> None:
+    refusal = reply(b"{}", OPEN, *(f"Retry-After: {wait}" for wait in second), status="429 Too Many Requests")
+    server = serve(Line(refusal, refusal))
+    for number in range(2):
+        assert retry_after(ask(f"{server.url}/{number}"), datetime.now(UTC)) == 5
 
 
 def test_hints_without_end_are_no_reply(serve: Serve, ask: Ask) -> None:

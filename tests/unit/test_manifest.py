@@ -11,7 +11,7 @@ import pytest
 
 from jobfetch import jobids
 from jobfetch.errors import BadReply, ConfigError, DiskError, Exit, NotFound, Partial, StillRunning, UsageError
-from jobfetch.manifest import LINKS_LOST, Entry, Header, Linked, Manifest, problem
+from jobfetch.manifest import LINKS_LOST, Entry, Header, Linked, Manifest, Problem, problem
 from jobfetch.model import State, StoredAsset
 
 HEADER = Header(
@@ -240,3 +240,11 @@ def test_a_file_of_ids_is_read_as_utf8_or_refused(tmp_path: Path) -> None:
         list(jobids.read(str(file)))
     with pytest.raises(UsageError, match="No such file"):
         list(jobids.read(str(tmp_path / "none")))
+
+
+@pytest.mark.parametrize("code", [9, 99, -1])
+def test_a_code_that_is_not_known_is_worth_another_try(code: int) -> None:
+    error = Problem(exit_code=code, code="later", message="of a later version")
+    entry = Entry(job_id="1", state=None, file=None, bytes=None, sha256=None, error=error, attempts=1, at="")
+    assert entry.exit is Exit.UNAVAILABLE
+    assert not entry.done
