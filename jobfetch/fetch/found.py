@@ -100,13 +100,14 @@ class Saved:
         kept += sorted(path.parent for path in folder.glob(f"*/{NAME}"))
         for each in kept:
             yield from _recorded(each, self.missing)
-        if not kept:
-            for path in sorted(folder.glob("*.json")):
-                head, size = _head(path) if path.is_file() else (b"", 0)
-                if _BEGINS.match(head):
-                    yield Place(_job_id(path, head), path, size=size)
-                elif path != but:
-                    self.others.append(path)
+        if (folder / NAME).is_file():
+            return
+        for path in sorted(folder.glob("*.json")):
+            head, size = _head(path) if path.is_file() else (b"", 0)
+            if _BEGINS.match(head):
+                yield Place(_job_id(path, head), path, size=size)
+            elif path != but and not kept:
+                self.others.append(path)
 
     def _in_file(self, path: Path) -> Iterator[Place]:
         """The record of a file, or those of its lines."""

@@ -114,6 +114,40 @@ def test_a_batch_folder_its_parent_and_get_give_the_same_table(here: Program, sa
     assert (out / "got.csv").read_bytes() == (out / "t.csv").read_bytes()
 
 
+def test_records_beside_the_folders_of_batches_are_in_the_table_as_well(here: Program, out: Path) -> None:
+    (out / "ids").write_text("200\n")
+    assert here("batch", "download", "cognite", "--jobs", out / "ids", "-o", out / "all" / "some").code == 0
+    (out / "all" / "loose.json").write_bytes(record("7", "a"))
+    run = here("export", out / "all", "-f", "csv", "--columns", "job_id")
+    assert {*run.out.split()} == {b"job_id", b"200", b"7"}
+
+
+def test_a_record_that_a_manifest_tells_of_and_that_is_gone_is_told_of(here: Program, out: Path) -> None:
+    (out / "ids").write_text("200\n205\n")
+    assert here("batch", "download", "cognite", "--jobs", out / "ids", "-o", out / "some").code == 0
+    (out / "some" / "205.json").unlink()
+    run = here("export", out / "some", "-f", "csv", "--columns", "job_id")
+    assert run.code == 0
+    assert "205.json is not there: left out" in run.said
+
+
+def test_an_output_never_takes_the_place_of_a_record_that_is_read(bare: Program, records: Path) -> None:
+    before = (records / "9.json").read_bytes()
+    for source in (records, records / "9.json"):
+        run = bare("export", source, "-f", "json", "-o", records / "9.json")
+        assert run.code == 2
+        assert "is a record that is to be read" in run.said
+    assert (records / "9.json").read_bytes() == before
+
+
+def test_what_is_no_file_is_not_waited_for(bare: Program, records: Path) -> None:
+    os.mkfifo(records / "pipe.json")
+    run = bare("export", records, "-f", "csv", "--columns", "job_id")
+    assert run.code == 0
+    assert "pipe.json is no record: left out" in run.said
+    assert bare("export", records / "pipe.json", "-f", "csv").code == 2
+
+
 def test_a_file_may_hold_a_record_a_line(bare: Program, out: Path) -> None:
     lines = b"\n".join([record("2", "b").strip(), b"", record("1", "a").strip()])
     for name in ("r.ndjson", "r.json"):

@@ -359,6 +359,11 @@ def test_formulas_are_neutralised_where_that_is_asked_for_and_numbers_are_not(wr
         assert column(written("csv", made), "text") == texts
 
 
+def test_a_name_that_is_a_formula_is_neutralised_as_well(written: Callable[..., Path]) -> None:
+    path = written("csv", blocks(sent('{"=cmd()|x":1}')), csv_safe=True)
+    assert path.read_text().splitlines()[0].endswith(",'=cmd()|x")
+
+
 def test_columns_are_those_that_were_chosen_in_their_order(written: Callable[..., Path]) -> None:
     source = blocks(sent('{"a":1,"text":"t"},{"b":2}'))
     assert [[*line.items()] for line in lines_of(written("csv", source, columns=("text", "a")))] == [
