@@ -449,3 +449,10 @@ def test_an_empty_name_is_told_alike_however_many_there_are(alike: int) -> None:
         {"items": [{"": {"x": 1}, "a": {"": {"y": 2}}}] * alike}, RowRules(kinds=(Rows(each=("items[]",), kind="k"),))
     )
     assert rows == [{"kind": "k", "x": 1, "a..y": 2}] * alike
+
+
+@pytest.mark.parametrize("more", [[], [{"items.label": "own", "a": 1}]])
+def test_what_a_carried_field_is_called_does_not_depend_on_neighbours(more: list[Any]) -> None:
+    rules = RowRules(kinds=(Rows(each=("items[].parts[]",), kind="thing"),))
+    *_, row = rows_of({"items": [{"label": "above", "parts": [*more, {"a": 2}]}]}, rules)
+    assert row == {"kind": "thing", "items.label": "above", "a": 2}

@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -814,3 +815,47 @@ def test_an_address_is_the_same_whatever_was_asked_for_before(place: str, tails:
     for tail in ["/jobs/1", *tails]:
         new = Wire(deadline=deadline, user_agent="jobfetch/test")
         assert addressed(experienced, place + tail) == addressed(new, place + tail)
+
+
+# --- the door that all workers share ---
+
+
+@dataclass
+class Door:
+    """Stands for the gate, and hears what it is told."""
+
+    told_of: list[str] = field(default_factory=list)
+
+    def enter(self) -> None:
+        """Nobody waits here."""
+
+    def told(self, reply: Reply) -> None:
+        """Remember whose reply it was."""
+        self.told_of.append(reply.url)
+
+
+def test_a_reply_of_another_host_says_nothing_of_the_services_own_door(service: responses.RequestsMock) -> None:
+    service.get(JOB, status=429, headers={"Retry-After": "1"})
+    service.get(ELSEWHERE, status=503, headers={"Retry-After": "86400"})
+    deadline, door = Deadline(3600.0, lambda: 0.0), Door()
+    with closing(Wire(deadline=deadline, user_agent="jobfetch/test")) as wire:
+        sender = Transport(
+            wire,
+            deadline=deadline,
+            errors=ErrorRules(),
+            retries=0,
+            now=lambda: NOW,
+            sleep=lambda _: None,
+            notify=lambda _: None,
+            home=HOME,
+            gate=door,
+        )
+        for request in (Request(url=JOB), result(ELSEWHERE)):
+            with pytest.raises(JobfetchError):
+                sender.send(request)
+    assert door.told_of == [JOB]
+
+
+def test_no_message_holds_the_query_of_a_link_that_a_service_speaks_of() -> None:
+    error = BadReply("refused: https://u:p@store.example/a?X-Amz-Signature=abc is too old", hint="x")
+    assert (error.message, str(error)) == ("refused: https://store.example/a is too old",) * 2
