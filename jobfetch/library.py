@@ -209,7 +209,7 @@ def batch(
         provider: the service's name, for example `playment`.
         folder: the folder to fill, as the command line fills it.
         jobs: the jobs' ids, or a file that holds them; without them, those that the service lists.
-        format: `json`, `raw`, or a table beside the records: `csv`, `ndjson`, `parquet`.
+        format: `json`, `raw`, or a table beside the records: `csv`, `ndjson`, `parquet`, `sqlite`.
         rows: another view of the results as rows, or a path.
         assets: fetch linked files as well.
         wait: wait for the jobs that still run.
@@ -263,9 +263,9 @@ def batch(
             with batches.connected(ui, report, session, named=named, stops=_nobody) as desk:
                 batches.conclude(desk, batches.targets_of(desk, account.profile))
         except JobfetchError as error:
-            error.result = _batch(report, error)
+            error.result = _batch(ui, report, error)
             raise
-        return _batch(report)
+        return _batch(ui, report)
 
 
 # --- what they share ---
@@ -278,13 +278,20 @@ def _silent() -> Iterator[Ui]:
     try:
         yield ui
     except JobfetchError as error:
-        error.message = ui.scrub(error.message)
-        error.hint = error.hint and ui.scrub(error.hint)
-        error.args = (error.message,)
         # what it came from may quote an address with a signature
-        raise error from None
+        raise _scrubbed(ui, error) from None
     finally:
         ui.stop()
+
+
+def _scrubbed(ui: Ui, error: JobfetchError) -> JobfetchError:
+    """The error itself, with no secret in any word of it; its traceback shows the hint as well."""
+    for name in ("message", "hint", "code", "request_id"):
+        if text := getattr(error, name):
+            setattr(error, name, ui.scrub(text))
+    error.args = (error.message,)
+    error.__notes__ = [f"hint: {error.hint}"] if error.hint else []
+    return error
 
 
 def _nobody() -> contextlib.nullcontext[Stop]:
@@ -360,12 +367,12 @@ def _result(provider: str, outcome: Outcome, held: list[bytes]) -> Result | None
     )
 
 
-def _batch(report: Report, error: JobfetchError | None = None) -> Batch:
+def _batch(ui: Ui, report: Report, error: JobfetchError | None = None) -> Batch:
     verdict = report.verdict(error)
     return Batch(
         exit=verdict.exit,
         counts=verdict.counts,
         outputs=tuple(map(Path, verdict.outputs)),
-        error=verdict.error,
+        error=verdict.error and _scrubbed(ui, verdict.error),
         retry_at=verdict.retry_at,
     )

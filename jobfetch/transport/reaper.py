@@ -62,7 +62,7 @@ def _shut(line: socket.socket) -> None:
 
 
 class Reaper:
-    """One thread for all requests of a transport, started with the first and gone some time after the last.
+    """One thread for all requests of a transport, started with the first and gone at `close`, or some time after the last.
 
     It sleeps until the first of them must be over: requests that come and go in the meantime do not wake it.
     """
@@ -90,6 +90,11 @@ class Reaper:
             with self._changed:
                 self._watches.discard(watch)
             watch.release()
+
+    def close(self) -> None:
+        """Nothing more is to be watched: the thread ends with the last request that still is."""
+        with self._changed:
+            self._changed.notify()
 
     def _run(self) -> None:
         with self._changed:

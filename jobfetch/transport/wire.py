@@ -121,6 +121,7 @@ class Wire:
         """Close every connection, so that the process can end at once."""
         for adapter in [*self._adapters.values()]:
             adapter.close()
+        self._reaper.close()
 
     def _exchange(
         self, adapter: Adapter, request: Request, url: str, headers: Mapping[str, str], download: Download | None

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,30 @@ def test_nothing_is_said_and_no_signal_is_taken(out: Path, capfd: pytest.Capture
     assert heard == ["done", "done"]
     assert capfd.readouterr() == ("", "")
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.usefixtures("box")
+def test_many_calls_leave_no_thread_behind(out: Path) -> None:
+    before = {*threading.enumerate()}
+    for _ in range(5):
+        library.get("playment", "done")
+    library.batch("playment", out, batch="batch-3")
+    until(lambda: {*threading.enumerate()} <= before)
+
+
+@pytest.mark.usefixtures("box")
+def test_no_error_of_a_batch_repeats_the_secret_that_the_service_repeats(out: Path) -> None:
+    error = library.batch("playment", out, jobs=["echo-secret"]).error
+    assert error
+    assert "*** may not see" in str(error).replace("'", "")
+    assert not [secret for secret in SECRETS if secret in f"{vars(error)} {error.args}"]
+
+
+@pytest.mark.usefixtures("box")
+def test_a_traceback_shows_what_to_do_next() -> None:
+    with pytest.raises(library.UsageError) as raised:
+        library.get("playmnt", "done")
+    assert traceback.format_exception(raised.value)[-1] == "hint: did you mean playment?\n"
 
 
 @pytest.mark.usefixtures("alone")
