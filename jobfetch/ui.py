@@ -15,6 +15,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
@@ -52,6 +53,29 @@ def spellings(secret: str) -> set[str]:
 
 def _seconds(wait: float) -> str:
     return f"{wait:.1f} s" if wait < 10 else f"{wait:.0f} s"  # noqa: PLR2004 - tenths matter below it
+
+
+def _ahead(wait: float) -> str:
+    return f"; next look in {_seconds(wait)}"
+
+
+def _rounded(wait: float | None) -> float | None:
+    return None if wait is None else round(wait, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class _Countdown:
+    """A line for the spinner that tells anew, each time it is drawn, how long it is until the next look."""
+
+    text: str
+    ends: float
+    clock: Callable[[], float]
+
+    def __rich__(self) -> Any:
+        from rich.text import Text  # noqa: PLC0415 - 30 ms that only a terminal needs
+
+        left = self.ends - self.clock()
+        return Text(self.text + (_ahead(left) if left > 0 else "; looking"))
 
 
 #: How a line begins -> its style, and how many of its characters have it.
@@ -141,22 +165,25 @@ class Ui:
         if not self._quiet:
             self._line(text, "info", **known)
 
-    def detail(self, text: str) -> None:
+    def detail(self, text: str, **known: Json) -> None:
         """Tell something to those who asked for more (-v)."""
         if self._verbose and not self._quiet:
-            self._line(text, "debug")
+            self._line(text, "debug", **known)
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, **known: Json) -> None:
         """Tell of something odd, unless quiet."""
         if not self._quiet:
-            self._line(text if self._as_json else f"warning: {text}", "warning")
+            self._line(text if self._as_json else f"warning: {text}", "warning", **known)
 
-    def error(self, error: JobfetchError) -> None:
-        """Tell what went wrong and what to do next, quiet or not."""
-        # a job that runs on is no error
+    def error(self, error: JobfetchError, *, provider: str | None = None, job_id: str | None = None) -> None:
+        """Tell what went wrong and what to do next, quiet or not; that a job runs on is no error, and narrated."""
         runs = error.exit is Exit.RUNNING
+        if runs and self._quiet:
+            return
         if self._as_json:
             known = {
+                "provider": provider,
+                "job_id": job_id,
                 "exit_code": int(error.exit),
                 "code": error.code,
                 "hint": error.hint,
@@ -232,37 +259,44 @@ class Ui:
     def looked(self, job_id: str, status: Status, wait: float | None) -> None:
         """A look came back: said when the state changes, once a minute otherwise."""
         for warning in status.warnings:
-            self.warn_once(warning)
+            self.warn_once(warning, job_id=job_id)
         if not self.tells_states:
             return
         progress = "" if status.progress is None else f" {status.progress:g} %"
         message = f": {status.message}" if status.message else ""
         text = f"{job_id} {status.state} ({status.provider_state}){progress}{message}"
-        after = "" if wait is None else f"; next look in {_seconds(wait)}"
-        self._spin(job_id, None if wait is None else text + after)
+        after = "" if wait is None else _ahead(wait)
+        self._spin(job_id, text, wait)
         key = (status.state, status.provider_state)
         said, at = self._said.get(job_id, (None, 0.0))
         if said != key or self._clock() - at >= HEARTBEAT or self._verbose > 1:
             self._said[job_id] = (key, self._clock())
             if not (self._fancy and wait is not None):
-                known = {"state": str(status.state), "provider_state": status.provider_state, "next_look_s": wait}
+                known = {
+                    "state": str(status.state),
+                    "provider_state": status.provider_state,
+                    "next_look_s": _rounded(wait),
+                }
                 self.note(text + after, job_id=job_id, **known)
 
     def failed(self, job_id: str, error: JobfetchError, wait: float) -> None:
         """A look failed, and the wait goes on."""
-        self.note(f"{job_id}: {error.message}; looking again in {_seconds(wait)}", job_id=job_id, next_look_s=wait)
+        self.note(
+            f"{job_id}: {error.message}; looking again in {_seconds(wait)}", job_id=job_id, next_look_s=_rounded(wait)
+        )
 
     def stuck(self, job_id: str, status: Status, seconds: float) -> None:
         """Nothing has moved for a while."""
         self.warn(
-            f"{job_id} has been {status.provider_state} for {seconds / 60:.0f} min; is it stuck, or the id wrong?"
+            f"{job_id} has been {status.provider_state} for {seconds / 60:.0f} min; is it stuck, or the id wrong?",
+            job_id=job_id,
         )
 
-    def warn_once(self, text: str) -> None:
+    def warn_once(self, text: str, **known: Json) -> None:
         """Tell of something odd the first time that it is to be told."""
         if text not in self._told:
             self._told.add(text)
-            self.warn(text)
+            self.warn(text, **known)
 
     # --- what a batch tells ---
 
@@ -308,8 +342,8 @@ class Ui:
             self._spinner.stop()
             self._spinner = None
 
-    def _spin(self, job_id: str, text: str | None) -> None:
-        if text is None:
+    def _spin(self, job_id: str, text: str, wait: float | None) -> None:
+        if wait is None:
             # its record may go to the same terminal now; the next look brings the spinner back
             self._waiting.discard(job_id)
             self.stop()
@@ -319,20 +353,19 @@ class Ui:
             return
         line = self.safe(text)
         shown = line if len(self._waiting) == 1 else f"{len(self._waiting)} jobs waited for; {line}"
+        left = _Countdown(shown, self._clock() + wait, self._clock)
         if self._spinner is None:
             from rich.console import Console  # noqa: PLC0415 - 30 ms that only a terminal needs
-            from rich.text import Text  # noqa: PLC0415 - likewise
 
-            self._as_text = Text
-            self._spinner = Console(file=self._stream).status(Text(shown))
+            self._spinner = Console(file=self._stream).status(left)
             self._spinner.start()
         else:
-            self._spinner.update(self._as_text(shown))
+            self._spinner.update(left)
 
     def _line(self, text: str, level: str, **known: Json) -> None:
         line = self.safe(text)
         if self._as_json:
-            self._object(line, level, **known)
+            self._object(line.strip(), level, **known)
             return
         shown = self._bar or self._spinner
         style = next((style for word, style in _STYLES.items() if line.startswith(word)), None)
@@ -355,8 +388,8 @@ class Ui:
             self._stream = io.StringIO()
 
     def _object(self, message: str, level: str, **known: Json) -> None:
-        told = {"time": rfc3339(datetime.now(UTC)), "level": level, "message": message}
-        self._write(encode({**self.scrub_all(told), **self.scrub_all(known)}).decode())
+        told = {"time": rfc3339(datetime.now(UTC)), "level": level, "message": message, **known}
+        self._write(encode(self.scrub_all(told)).decode())
 
     def _write(self, line: str) -> None:
         try:

@@ -100,7 +100,7 @@ def _refused(arguments: list[str], error: JobfetchError, text: str = "") -> int:
 
     def refuse(ui: Any, _: Any) -> None:
         if text and not as_json:
-            ui.block(text)
+            ui.block(text, "info")
         raise error
 
     return run(Common(json=as_json, log_format="json" if logs_json else None), refuse)

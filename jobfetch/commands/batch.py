@@ -223,7 +223,7 @@ def conclude(desk: Desk, targets: Iterator[Target]) -> None:
         download(desk.plan, desk.books, targets, desk.finish)
     finally:
         desk.ui.stop()
-        desk.ui.note(desk.teller.summary(desk.books))
+        desk.teller.ended(desk.books)
 
 
 def _finish(ui: Ui, report: Report, plan: Plan, session: Session, folder: Folder) -> None:
@@ -250,7 +250,8 @@ def _tell_failures(ui: Ui, manifest: Manifest, wanted: Wanted) -> None:
     number = 0
     for number, entry in enumerate(failed(manifest, wanted), start=1):
         if number <= MOST_CAUSES:
-            ui.note(f"{entry.job_id}: {reason(entry).message}")
+            why = reason(entry)
+            ui.note(f"{entry.job_id}: {why.message}", job_id=entry.job_id, exit_code=why.exit_code, code=why.code)
     if number > MOST_CAUSES:
         ui.note(f"and {number - MOST_CAUSES} more: see {manifest.folder / FAILURES}")
 

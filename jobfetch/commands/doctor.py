@@ -84,7 +84,8 @@ def _problem(about: str, error: JobfetchError) -> Finding:
     elif code is not Exit.CREDENTIALS:
         code = Exit.CONFIG
     fix = error.hint and error.hint.replace("PROVIDER", about)
-    return Finding(about=about, level=PROBLEM, what=error.message, fix=fix, exit_code=int(code))
+    what = error.message.removeprefix(f"{about} ")
+    return Finding(about=about, level=PROBLEM, what=what, fix=fix, exit_code=int(code))
 
 
 def _all(ui: Ui, specs: list[Provider], network: Network, *, named: bool) -> Iterator[Finding]:

@@ -49,7 +49,12 @@ def get(provider: str, job_ids: list[str], common: Common, network: Network, out
             for outcome in fetch.get(service, waiting, wanted, ids, partial(_wrote, ui, report)):
                 report.outcomes.append(outcome)
                 for path in outcome.files[:1] if not wanted.format.tabular else ():
-                    ui.note(f"{outcome.job_id}: {outcome.state}, wrote {path}")
+                    ui.note(
+                        f"{outcome.job_id}: {outcome.state}, wrote {path}",
+                        job_id=outcome.job_id,
+                        state=str(outcome.state),
+                        file=str(path),
+                    )
 
     return run(common, work)
 
@@ -57,7 +62,7 @@ def get(provider: str, job_ids: list[str], common: Common, network: Network, out
 def _wrote(ui: Ui, report: Report, table: Path, written: bool) -> None:  # noqa: FBT001 - told as it comes
     if written:
         report.outputs.append(str(table))
-        ui.note(f"wrote {table}")
+        ui.note(f"wrote {table}", file=str(table))
     else:
         ui.warn(f"{table} is left as it is: not every job gave rows, and it may hold what cannot be had again")
 

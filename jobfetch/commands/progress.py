@@ -34,7 +34,8 @@ class Teller:
     def settled(self, outcome: Outcome) -> None:
         """A job is through: told to those who want every one."""
         what = outcome.error.message if outcome.error else f"{outcome.state}"
-        self._ui.detail(f"{outcome.job_id}: {what}")
+        state = outcome.state and str(outcome.state)
+        self._ui.detail(f"{outcome.job_id}: {what}", job_id=outcome.job_id, state=state, exit_code=int(outcome.exit))
 
     def passed(self, problem: JobfetchError) -> None:
         """Tell what else went wrong beside what the command ends with."""
@@ -53,6 +54,18 @@ class Teller:
         waits = self._waits_for()
         parts += [f"waits: {waits}"] if waits else []
         return ", ".join(parts)
+
+    def ended(self, books: Books) -> None:
+        """Tell of the whole run."""
+        progress = books.progress
+        self._ui.note(
+            self.summary(books),
+            fetched=progress.done,
+            there_before=progress.skipped,
+            failed=progress.failed,
+            running=progress.running,
+            bytes=progress.bytes,
+        )
 
     def summary(self, books: Books) -> str:
         """The whole run in one line."""
@@ -78,12 +91,12 @@ class Teller:
     def looked(self, job_id: str, status: Status, wait: float | None) -> None:  # noqa: ARG002 - what a watcher takes
         """A look came back."""
         for warning in status.warnings:
-            self._ui.warn_once(warning)
+            self._ui.warn_once(warning, job_id=job_id)
 
     def failed(self, job_id: str, error: JobfetchError, wait: float) -> None:
         """A look failed and is made again."""
         if error.exit is not Exit.RUNNING:
-            self._ui.detail(f"{job_id}: {error.message}; again in {wait:.0f} s")
+            self._ui.detail(f"{job_id}: {error.message}; again in {wait:.0f} s", job_id=job_id)
 
     def stuck(self, job_id: str, status: Status, seconds: float) -> None:
         """Nothing has moved for a while: not within one look."""

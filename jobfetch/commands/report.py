@@ -156,14 +156,13 @@ def _say(ui: Ui, common: Common, report: Report, verdict: Verdict) -> int:
                 return int(error.exit)
         return int(verdict.exit)
     if verdict.error:
-        told = [
-            outcome.error for outcome in report.outcomes if outcome.error and not (report.states_told and outcome.state)
-        ]
-        shown = {id(outcome.error) for outcome in report.outcomes}
-        for each in told if id(verdict.error) in shown else [*told, verdict.error]:
-            ui.error(each)
+        for outcome in report.outcomes:
+            if outcome.error and not (report.states_told and outcome.state):
+                ui.error(outcome.error, provider=verdict.provider, job_id=outcome.job_id)
+        if all(outcome.error is not verdict.error for outcome in report.outcomes):
+            ui.error(verdict.error, provider=verdict.provider, job_id=verdict.job_id)
         if verdict.exit is Exit.RUNNING:
-            ui.block(f"  again: {shlex.join(['jobfetch', *sys.argv[1:]])}", "info")
+            ui.note(f"  again: {shlex.join(['jobfetch', *sys.argv[1:]])}")
     return int(verdict.exit)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from jobfetch import disk, export
-from jobfetch.commands.report import Common, Report, run
+from jobfetch.commands.report import LOG, Common, Report, run
 from jobfetch.demo import NEXT, SCENES
 from jobfetch.errors import MEANINGS, Exit, UsageError
 from jobfetch.model import encode
@@ -49,6 +49,7 @@ def serve(port: int, storage_port: int, pace: float, trouble: float, common: Com
             export.to_stdout(encode(report.data) + b"\n" if common.json else "".join(lines).encode())
             report.stdout_is_data = True
             ui.note(f"playing the services at {box.url}, foreign storage at {box.storage_url}; Ctrl-C ends it")
+            ui.note("shells that have read the lines on standard output reach it, and nothing real")
             threading.Event().wait()
 
     return run(common, work)
@@ -62,6 +63,8 @@ def run_in(command: list[str], pace: float, trouble: float, common: Common) -> i
         nonlocal code
         report.stdout_is_data = True
         with _sandbox(0, 0, pace, trouble) as box, tempfile.TemporaryDirectory() as home:
+            if ui.can_ask:
+                ui.note(f"what {command[0]} runs reaches a sandbox at {box.url} and nothing real, until it ends")
             try:
                 code = subprocess.run(command, env=apart(box.environment(), Path(home)), check=False).returncode  # noqa: S603 - what the user typed
             except OSError as error:
@@ -73,13 +76,18 @@ def run_in(command: list[str], pace: float, trouble: float, common: Common) -> i
 
 
 def apart(environment: Mapping[str, str], home: Path) -> dict[str, str]:
-    """An environment that reaches the sandbox and nothing real: no setting, secret, file or proxy of the user's."""
+    """An environment that reaches the sandbox and nothing real: no setting, secret, file or proxy of the user's.
+
+    How it narrates stays as it is: that is part of what is rehearsed.
+    """
     vendors = {name for spec in PROVIDERS.values() for p in (*spec.settings, *spec.auth.secrets) for name in p.env}
     vendors |= {name for spec in PROVIDERS.values() for name in spec.base_url_env}
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in vendors and not name.startswith("JOBFETCH_") and not name.lower().endswith("_proxy")
+        if name not in vendors
+        and (name == LOG or not name.startswith("JOBFETCH_"))
+        and not name.lower().endswith("_proxy")
     }
     folders = {"JOBFETCH_CONFIG_DIR": str(home / "config"), "JOBFETCH_STATE_DIR": str(home / "state")}
     return {**kept, **environment, **folders}

@@ -77,7 +77,7 @@ def export(sources: list[str], common: Common, **options: Any) -> int:
         report.data = {"records": saved.records, "rows": survey.rows}
         if path:
             report.outputs += [str(path), str(_schema_path(path))]
-            ui.note(f"{saved.records} records, {survey.rows} rows: wrote {path}")
+            ui.note(f"{saved.records} records, {survey.rows} rows: wrote {path}", file=str(path))
 
     return run(common, work)
 

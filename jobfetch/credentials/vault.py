@@ -64,7 +64,8 @@ def _asked(work: Callable[[Any], Any], patience: float = PATIENCE) -> Any:
         raise CredentialsError(f"the keyring did not answer in {patience:.0f} s", hint=_HINT) from None
     except ImportError:
         raise ConfigError(
-            "credential_store is keyring, and the package is not installed", hint="pip install 'jobfetch[keyring]'"
+            "credential_store is keyring, and the package is not installed",
+            hint="install jobfetch again with its extra: pipx install --force '.[keyring]' (README, Install)",
         ) from None
     except Exception as error:  # noqa: BLE001 - back ends raise what they like
         raise CredentialsError(f"the keyring cannot be used ({type(error).__name__})", hint=_HINT) from None

@@ -52,7 +52,8 @@ def _zstd(file: BinaryIO) -> Any:
             return found.ZstdCompressor().stream_writer(file, closefd=False)
         return found.ZstdFile(file, "wb")
     raise UsageError(
-        ".zst needs a library that is not installed here", hint="pip install 'jobfetch[zstd]', or write .gz"
+        ".zst needs a library that is not installed here",
+        hint="write .gz, or install jobfetch again with its extra: pipx install --force '.[zstd]' (README, Install)",
     )
 
 

@@ -58,7 +58,10 @@ Piece = tuple[int, list[Cells]]
 def available() -> None:
     """`UsageError` where pyarrow is not installed."""
     if not find_spec("pyarrow"):
-        raise UsageError("parquet needs pyarrow, which is not installed here", hint="pip install 'jobfetch[parquet]'")
+        raise UsageError(
+            "parquet needs pyarrow, which is not installed here",
+            hint="install jobfetch again with its extra: pipx install --force '.[parquet]' (README, Install)",
+        )
 
 
 def piece(block: Block, types: Mapping[str, str]) -> Piece:

@@ -68,6 +68,10 @@ def test_a_provider_without_a_secret_is_told_how_to_get_one(bare: Program) -> No
     assert "jobfetch auth login exabase" in of_level(run, "problem")[0]
 
 
+def test_a_problem_names_its_provider_once(bare: Program) -> None:
+    assert "playment: needs project" in bare("doctor", "playment").said
+
+
 def test_a_setting_that_is_missing_comes_before_everything_else(bare: Program) -> None:
     run = bare(
         "doctor", "--json", PLAYMENT_API_KEY="k", EXABASE_API_KEY="k", JOBFETCH_EXABASE_BASE_URL="http://127.0.0.1:9"

@@ -57,6 +57,16 @@ def test_nothing_of_the_users_reaches_a_command(bare: Program) -> None:
     assert seen["JOBFETCH_COGNITE_BASE_URL"].startswith("http://127.0.0.1:")
 
 
+def test_a_rehearsal_is_narrated_as_the_real_thing_will_be(bare: Program) -> None:
+    run = bare("sandbox", "run", "--", JOBFETCH, "get", "cognite", "200", env={"JOBFETCH_LOG": "json"})
+    assert json.loads(run.said.splitlines()[0])["job_id"] == "200"
+
+
+def test_a_person_at_a_terminal_is_told_that_nothing_real_is_reached(home: Path) -> None:
+    code, said = Program(home, {"TERM": "xterm"}).typed("sandbox", "run", "--", "true", answers=[])
+    assert (code, "nothing real" in said) == (0, True)
+
+
 def test_the_program_itself_reaches_only_the_sandbox_in_it(bare: Program) -> None:
     bare.configure("this is not TOML")
     run = bare("sandbox", "run", "--", JOBFETCH, "get", "cognite", "200", env=MINE)

@@ -111,6 +111,12 @@ def test_quiet_says_nothing_when_all_is_well(jobfetch: Program) -> None:
     assert (run.code, run.err) == (0, b"")
 
 
+def test_quiet_leaves_it_to_the_exit_code_that_a_job_still_runs(jobfetch: Program, out: Path) -> None:
+    lines = [("get", "playment", "never"), ("batch", "download", "playment", "--batch", "batch-unfinished", "-o", out)]
+    runs = [jobfetch("-q", *line) for line in lines]
+    assert [(run.code, run.said) for run in runs] == [(75, ""), (75, "")]
+
+
 @pytest.mark.parametrize("line", [("-q", "get", "cognite", "404"), ("get", "cognite", "404", "-q")])
 def test_quiet_tells_of_errors(jobfetch: Program, line: tuple[str, ...]) -> None:
     run = jobfetch(*line)
@@ -230,11 +236,23 @@ def test_every_line_of_a_json_log_is_an_object_with_time_level_and_message(
     assert "quiet" in variable or {"job_id": "600", "state": "failed"}.items() <= lines[1].items()
 
 
+def test_a_json_log_can_be_filtered_by_job_and_summed_up_without_a_look_at_the_words(here: Program, out: Path) -> None:
+    run = here("batch", "download", "playment", "--batch", "batch-failing", "-o", out, JOBFETCH_LOG="debug,json")
+    assert run.code == 8
+    lines = logged(run)
+    assert [each["exit_code"] for each in lines[:-1] if each.get("job_id") == "gone"] == [7, 7]
+    assert {"fetched": 2, "there_before": 0, "failed": 3, "running": 0}.items() <= lines[-2].items()
+    assert [*lines[-1]][:5] == ["time", "level", "message", "provider", "job_id"]
+    one = logged(here("get", "playment", "done", "-o", out / "r.json", JOBFETCH_LOG="json"))
+    assert {"job_id": "done", "state": "succeeded", "file": str(out / "r.json")}.items() <= one[-1].items()
+
+
 @pytest.mark.parametrize("line", [("get",), ("get", "cogite", "1"), ("nosuch",), ("get", "cognite", "1", "--wiat")])
 def test_a_line_that_cannot_be_run_is_told_of_in_a_json_log_as_well(line: tuple[str, ...], bare: Program) -> None:
     run = bare(*line, "--log-format", "json")
     assert run.code == 2
-    assert logged(run)[-1]["exit_code"] == 2
+    assert [(each["level"], each.get("exit_code")) for each in logged(run)][-1:] == [("error", 2)]
+    assert {each["level"] for each in logged(run)[:-1]} <= {"info"}
 
 
 def test_a_json_log_holds_no_secret(here: Program, out: Path) -> None:

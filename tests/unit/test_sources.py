@@ -400,7 +400,7 @@ def test_a_keyring_that_is_not_installed_names_the_extra(
     monkeypatch.setitem(sys.modules, "keyring", None)
     with pytest.raises(ConfigError) as caught:
         find(playment.PROVIDER, ask(keyring=True))
-    assert "jobfetch[keyring]" in (caught.value.hint or "")
+    assert ".[keyring]" in (caught.value.hint or "")
 
 
 def test_a_provider_without_any_secret_names_the_ways_to_give_one(ask: Callable[..., Asked]) -> None:

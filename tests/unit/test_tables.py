@@ -430,7 +430,7 @@ def test_an_extra_that_is_missing_is_named(
     shape, packed, extra = ("parquet", "", "parquet") if module == "pyarrow" else ("csv", "zst", "zstd")
     with pytest.raises(UsageError) as caught:
         written(shape, [], packing=packed)
-    assert f"pip install 'jobfetch[{extra}]'" in (caught.value.hint or "")
+    assert f"pipx install --force '.[{extra}]'" in (caught.value.hint or "")
 
 
 def test_the_schema_tells_columns_types_and_values() -> None:

@@ -271,6 +271,14 @@ def test_a_quiet_terminal_gets_nothing(make: Make) -> None:
     assert stream.getvalue() == ""
 
 
+def test_a_spinner_counts_the_seconds_to_the_next_look_down(make: Make) -> None:
+    ui, stream, time = make(stream=Tty(), TERM="xterm")
+    ui.looked("7", status(), 56.0)
+    time[0] = 40.0
+    ui.stop()
+    assert "next look in 16 s" in stream.getvalue()
+
+
 def test_stopping_without_a_spinner_is_nothing(make: Make) -> None:
     ui, stream, _ = make()
     ui.stop()
