@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from jobfetch.cli import declared as cli
+from jobfetch.cli import shape
+from jobfetch.cli.root import TOP
 from jobfetch.commands import providers as shown
 from jobfetch.errors import MEANINGS
 from jobfetch.providers import PROVIDERS
@@ -24,6 +26,9 @@ MADE = "<!-- made from code by docs/documents.py -->\n\n"
 
 
 # --- commands ---
+
+#: Commands below the top in the order of the help; one that has no place in it is an error.
+_BELOW = [*shape._ORDER, "list", "jobs", "serve", "run", "install"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +96,13 @@ def _group(group: Any, place: str) -> Iterator[str]:
     found = {command.name: command.callback for command in group.registered_commands}
     if {*PROVIDERS} == {*found}:
         yield from _by_provider(group.info.help, {name: words(callback) for name, callback in found.items()}, place)
-    else:
-        for name, callback in found.items():
-            yield from _command(f"{place} {name}", callback.__doc__ or "", words(callback))
-    for sub in group.registered_groups:
-        yield from _group(sub.typer_instance, f"{place} {sub.name}")
+        return
+    subs = {sub.name: sub.typer_instance for sub in group.registered_groups}
+    for name in sorted({*found, *subs}, key=([*TOP] if place == "jobfetch" else _BELOW).index):
+        if name in subs:
+            yield from _group(subs[name], f"{place} {name}")
+        else:
+            yield from _command(f"{place} {name}", found[name].__doc__ or "", words(found[name]))
 
 
 def _by_provider(purpose: str, found: Mapping[str, Mapping[str, Word]], place: str) -> Iterator[str]:

@@ -32,7 +32,7 @@ _NETWORK: dict[str, tuple[Any, Any]] = {
             str | None,
             typer.Option(
                 metavar="DURATION",
-                help="The whole command ends by then: 90, 30m, 2h. Default 1h with --wait, 2m without.",
+                help="The whole command ends by then: 90, 30m, 2h. Default 2m; with --wait or for a batch, 1h.",
             ),
         ],
         None,
