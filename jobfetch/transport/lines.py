@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http
 import http.client
+import logging
 import re
 import socket
 import threading
@@ -46,6 +47,17 @@ class Heard(Protocol):
 _ORIGINS = 10
 
 
+#: Whether this thread is in a request of ours.
+_asking = threading.local()
+
+
+def _logged_without_query(record: logging.LogRecord) -> bool:
+    """A program that has urllib3 log every request gets no signature of a link from ours into its log."""
+    if getattr(_asking, "here", False) and isinstance(record.args, tuple):
+        record.args = tuple(each.partition("?")[0] if isinstance(each, str) else each for each in record.args)
+    return True
+
+
 class Adapter(HTTPAdapter):
     """requests' adapter over connections that the reaper can close; what is the same for every request is done once.
 
@@ -58,6 +70,8 @@ class Adapter(HTTPAdapter):
         #: connections that lead to an origin itself, with no proxy in between
         self._lines: dict[tuple[str, str, int], Any] = {}
         self._verified: set[HTTPConnectionPool] = set()
+        # the same function for all of them is there once, and is nothing to the requests of anybody else
+        logging.getLogger(urllib3.connectionpool.__name__).addFilter(_logged_without_query)
         super().__init__(max_retries=0, pool_connections=_ORIGINS, pool_maxsize=1)
 
     def watched_by(self, watch: Watch | None) -> None:
@@ -134,7 +148,11 @@ class Adapter(HTTPAdapter):
 
     def hear(self, request: requests.PreparedRequest, **options: Any) -> Heard:
         """The reply to any request, over a connection that is opened for it where none is."""
-        return _Indirectly(self.send(request, stream=True, **options))
+        _asking.here = True
+        try:
+            return _Indirectly(self.send(request, stream=True, **options))
+        finally:
+            _asking.here = False
 
     def close(self) -> None:
         """Close every connection."""

@@ -4,6 +4,8 @@ import _thread
 import ast
 import inspect
 import json
+import logging
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 
 import jobfetch as library
 from jobfetch import config
@@ -295,6 +298,16 @@ def test_no_error_of_a_batch_repeats_the_secret_that_the_service_repeats(out: Pa
     assert error
     assert "*** may not see" in str(error).replace("'", "")
     assert not [secret for secret in SECRETS if secret in f"{vars(error)} {error.args}"]
+
+
+@pytest.mark.usefixtures("box")
+def test_a_program_that_logs_everything_logs_no_signature_of_a_link(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        library.get("playment", "done")
+        urllib3.PoolManager().request("GET", os.environ["JOBFETCH_PLAYMENT_BASE_URL"] + "/?its=own")
+    assert "sample-result.json" in caplog.text
+    assert "Signature" not in caplog.text
+    assert "/?its=own" in caplog.text  # what the program itself asks is its own affair
 
 
 @pytest.mark.usefixtures("box")
