@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import inspect
 import json
@@ -11,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
+
+from msgspec.structs import astuple
 
 from jobfetch.cli import declared as cli
 from jobfetch.cli import shape
@@ -165,7 +166,7 @@ def provider_table() -> str:
 def _secrets(spec: Provider) -> str:
     """The secrets of each way to sign, those that go together with an `and`."""
     names = [secret.name for secret in spec.auth.secrets]
-    ways = [[name for name in names if name in dataclasses.astuple(scheme)] for scheme in spec.auth.schemes]
+    ways = [[name for name in names if name in astuple(scheme)] for scheme in spec.auth.schemes]
     return ", or ".join(" and ".join(f"`{name}`" for name in way) for way in ways)
 
 

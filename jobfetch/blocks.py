@@ -6,12 +6,12 @@ It knows no rule and no format: `flatten` makes blocks, `export` writes them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, repeat
 from typing import Any, Protocol, Self, TypeVar
 
 import msgspec
+from msgspec import Struct, field
 
 from jobfetch.errors import BadReply
 from jobfetch.model import decode
@@ -25,8 +25,7 @@ _Any = TypeVar("_Any")
 Row = dict[str, bytes]
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Struct, frozen=True, dict=True):
     """A token a row, and all of them one behind the other: much can be told of that at once.
 
     Where tokens come several times in a row, `few` holds each once, `joined` is made of these, and `times` tells how often
@@ -73,8 +72,7 @@ def repeated(few: Iterable[_Any], times: Iterable[int]) -> list[_Any]:
     return [*chain.from_iterable(map(repeat, few, times))]
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """Rows of one job that follow each other: what all of them share, and a token a row for every other column.
 
     An empty token stands for a column that a row does not have, which is not the same as null.
@@ -160,8 +158,7 @@ class Source(Protocol):
         """Hear that the rows of a stretch have been taken up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """Blocks that are in memory already."""
 
     rows: Sequence[Block]

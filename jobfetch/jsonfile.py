@@ -10,9 +10,9 @@ import codecs
 import contextlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from jobfetch.errors import BadReply
 from jobfetch.model import opens
@@ -93,8 +93,7 @@ def _explained() -> Iterator[None]:
         raise BadReply("the result is not JSON") from None
 
 
-@dataclass(slots=True)
-class _Reading:
+class _Reading(Struct):
     """How far a file has been read: what is left of it, and what makes that a document."""
 
     text: bytes

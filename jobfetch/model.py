@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Struct, field
 
 from jobfetch.errors import BadReply, Exit, JobfetchError, NotJson
 
@@ -69,8 +69,7 @@ class Purpose(StrEnum):
     RESULT = "result"  # result or attachment: may lead to foreign storage, bare
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """One HTTP request, whole: an absolute URL, headers without credentials, and a form or JSON body or none."""
 
     url: str
@@ -82,8 +81,7 @@ class Request:
     accept: str = "application/json"
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(Struct, frozen=True, dict=True):
     """One HTTP reply, body read: header names in lower case, `url` the one that answered (after redirects)."""
 
     status: int
@@ -226,8 +224,7 @@ def _reason(error: Exception) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else "not UTF-8"
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(Struct, frozen=True):
     """The moment by which a whole command must have ended, on a monotonic clock."""
 
     ends: float
@@ -238,24 +235,21 @@ class Deadline:
         return max(0.0, self.ends - self.clock())
 
 
-@dataclass(frozen=True, slots=True)
-class FailedItem:
+class FailedItem(Struct, frozen=True):
     """One part of a job that failed, although the job as a whole ended."""
 
     item_id: str | None
     message: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class JobError:
+class JobError(Struct, frozen=True):
     """Why a job failed, in the service's own words."""
 
     message: str
     code: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class Status(Struct, frozen=True, kw_only=True):
     """What one look at a job tells. Times are RFC 3339 UTC, progress is percent, `retry_after` seconds."""
 
     state: State
@@ -273,8 +267,7 @@ class Status:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
+class Asset(Struct, frozen=True):
     """A linked file: where in the result its link stands, and the request that brings it.
 
     A web page in its place is an error page, unless `page` says that it is what the link leads to.
@@ -285,8 +278,7 @@ class Asset:
     page: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """Parts of a result that come window by window: their name, the requests, where they stand, how many there are."""
 
     name: str
@@ -295,8 +287,7 @@ class Parts:
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredAsset:
+class StoredAsset(Struct, frozen=True, kw_only=True):
     """A linked file as it was stored: `file` relative to the record; null where it could not be had."""
 
     path: str
@@ -306,8 +297,7 @@ class StoredAsset:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """What one job of a run came to: a value, also when it is an error."""
 
     job_id: str
@@ -321,8 +311,7 @@ class Outcome:
     digest: tuple[int, str] | None = None
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """What many jobs came to, counted: of the outcomes themselves it keeps one error for each exit code."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -346,8 +335,7 @@ class Tally:
         return combined([*self.exits])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """What a whole command came to, as `--json` prints it."""
 
     exit: Exit

@@ -6,10 +6,10 @@ It knows nothing of HTTP: `ask` gives a good reply or raises.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from jobfetch.errors import BadReply
 from jobfetch.model import Json, Reply, Request, State, decode, elements, fingerprint, members, safe_url
@@ -24,8 +24,7 @@ MOST_BARREN = 100
 Ask = Callable[[Request], Reply]
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """One list of a list of lists: its id, and how many jobs it promises."""
 
     id: str

@@ -5,15 +5,16 @@ Each gives the request for the next page, or None at the end. They keep no state
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from jobfetch.errors import BadReply
 from jobfetch.model import Reply, Request, origin, safe_url
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """One page that came: what was asked, what was answered, and how many items came here and so far."""
 
     request: Request
@@ -29,8 +30,7 @@ def with_query(url: str, **changes: str) -> str:
     return parts._replace(query=urlencode([*kept, *changes.items()])).geturl()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cursor:
+class Cursor(Struct, frozen=True, kw_only=True):
     """The token at `path` goes along as `param`; absent, null or empty text ends the list."""
 
     path: str
@@ -42,8 +42,7 @@ class Cursor:
         return replace(page.request, url=with_query(page.request.url, **{self.param: token})) if token else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageNumber:
+class PageNumber(Struct, frozen=True, kw_only=True):
     """Pages are numbered from `first`; an empty page ends the list, and so does the total, where `total` tells it."""
 
     param: str
@@ -58,8 +57,7 @@ class PageNumber:
         return replace(page.request, url=with_query(page.request.url, **{self.param: str(number)}))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offset:
+class Offset(Struct, frozen=True, kw_only=True):
     """`param` says how many items to leave out; the end is told as with page numbers."""
 
     param: str
@@ -73,8 +71,7 @@ class Offset:
         return replace(page.request, url=with_query(page.request.url, **{self.param: str(offset)}))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NextUrl:
+class NextUrl(Struct, frozen=True, kw_only=True):
     """The whole address of the next page stands at `path`; one that leads to another origin is not followed."""
 
     path: str

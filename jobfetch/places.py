@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+from msgspec import Struct
 
 from jobfetch import disk
 from jobfetch.errors import ConfigError, DiskError
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """One setting or secret: its text, where it came from in words, and how far up the order that place stands.
 
     Rank 0 is the first place of all.
@@ -25,8 +24,7 @@ class Value:
     rank: int
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(Struct, frozen=True):
     """One table of config.toml that may say something about a provider: a profile's, or the provider's own (None)."""
 
     profile: str | None
@@ -34,8 +32,7 @@ class Level:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class Levels:
+class Levels(Struct, frozen=True):
     """The tables that hold for a run: the explicit profile's comes before the environment, the others after it."""
 
     explicit: Level | None

@@ -9,9 +9,10 @@ import heapq
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+from msgspec import Struct
 
 from jobfetch.errors import JobfetchError, StillRunning
 from jobfetch.model import Deadline, Status, rfc3339
@@ -21,8 +22,7 @@ from jobfetch.spec import Schedule
 MOST_FAILED_LOOKS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """How the wait for one job ended: the last status, if any look came back, and the error, if it did not end well."""
 
     status: Status | None
@@ -42,8 +42,7 @@ class Watcher(Protocol):
         """Nothing has moved for so long; said once."""
 
 
-@dataclass(slots=True)
-class _Watch:
+class _Watch(Struct):
     """What is known of one job that has not ended."""
 
     job_id: str
@@ -92,8 +91,7 @@ def until_ended(
             heapq.heappush(heap, (deadline.clock() + pause, number, watch))
 
 
-@dataclass(frozen=True, slots=True)
-class _Rules:
+class _Rules(Struct, frozen=True):
     """What holds for every job of a run."""
 
     schedule: Schedule

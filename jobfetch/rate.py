@@ -6,8 +6,9 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from jobfetch.errors import StillRunning, UsageError
 from jobfetch.model import Deadline, Reply, retry_after, rfc3339
@@ -20,8 +21,7 @@ _SLACK = 0.05
 _NAP = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Struct, frozen=True):
     """At most `count` requests in any `seconds`."""
 
     count: int

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from jobfetch.errors import BadReply, UsageError
 from jobfetch.model import Json, Status, StoredAsset, compact, encode

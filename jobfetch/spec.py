@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import Enum
 from functools import cached_property, lru_cache
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Struct, field
+from msgspec.structs import fields, replace
 
 from jobfetch.errors import (
     BadReply,
@@ -55,8 +56,7 @@ from jobfetch.paging import Page
 # --- settings and credentials ---
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Param:
+class Param(Struct, frozen=True, kw_only=True):
     """One setting or secret: its name spells the option, `JOBFETCH_<PROVIDER>_<NAME>` and the TOML key.
 
     `env` holds the vendor's own variables, tried in order after ours; a value of the mapping is a template for what
@@ -78,8 +78,7 @@ class Param:
         return "--" + self.name.replace("_", "-")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeaderKey:
+class HeaderKey(Struct, frozen=True, kw_only=True):
     """A credential sent as it is in one header, after `prefix`."""
 
     secret: str
@@ -87,8 +86,7 @@ class HeaderKey:
     prefix: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientCredentials:
+class ClientCredentials(Struct, frozen=True, kw_only=True):
     """OAuth2 client credentials (RFC 6749, 4.4); each field names the setting or secret that holds the value."""
 
     secret: str
@@ -100,8 +98,7 @@ class ClientCredentials:
     default_scopes: Callable[[Mapping[str, str]], str | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Login:
+class Login(Struct, frozen=True, kw_only=True):
     """A user name and password, posted as JSON, for a JWT as plain text; each field names a setting or secret."""
 
     secret: str
@@ -112,8 +109,7 @@ class Login:
 Scheme = HeaderKey | ClientCredentials | Login
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Auth:
+class Auth(Struct, frozen=True, kw_only=True):
     """The secrets a service takes, and how they sign: the first scheme whose secret is there is used.
 
     `check` is the path of a cheap request that only a good credential gets an answer to, `objection` what that answer
@@ -141,8 +137,7 @@ class Kind(Enum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
+class Trouble(Struct, frozen=True, kw_only=True):
     """One refusal, read: what it means, and the service's own code, words and request id."""
 
     kind: Kind
@@ -179,8 +174,7 @@ _SHAPES: dict[Kind, tuple[type[JobfetchError], str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorRules:
+class ErrorRules(Struct, frozen=True, kw_only=True):
     """Where a service's error body keeps its code, message and request id, and what its own codes mean.
 
     `kind` may overrule everything by looking at the reply; `codes` comes next, the HTTP status last.
@@ -259,8 +253,7 @@ PLAIN_ERRORS = ErrorRules(code=("error.code", "error"), message=("error_descript
 # --- looking at a job ---
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class Schedule(Struct, frozen=True, kw_only=True):
     """When to look again, in seconds: first `start` after the first look, each time `factor` longer, up to `cap`.
 
     `jitter` is the share by which each wait varies. Looks at all jobs of a run together keep at least `gap` apart.
@@ -275,8 +268,7 @@ class Schedule:
     stuck_after: float = 900.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Words:
+class Words(Struct, frozen=True, kw_only=True, dict=True):
     """The state by the service's own word at a path; case does not matter, an unknown word is *running*."""
 
     path: str
@@ -323,8 +315,7 @@ def _quoted(value: str) -> str:
     return quote(value, safe="", errors="surrogateescape")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class Address(Struct, frozen=True, kw_only=True):
     """One job at a service: base URL, settings (`project`, ...) and the job's id."""
 
     base_url: str
@@ -337,8 +328,7 @@ class Address:
         return self.base_url.rstrip("/") + path.format_map(values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobApi:
+class JobApi(Struct, frozen=True, kw_only=True):
     """How to ask for one job and what its reply means. Rules get the reply; paths are dotted.
 
     `result` is None where the status reply is the result; otherwise it gives the request for it, or None while the
@@ -376,16 +366,14 @@ class JobApi:
 # --- lists of jobs ---
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """A job as a list names it: its state, where the list tells one."""
 
     job_id: str
     state: State | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Groups:
+class Groups(Struct, frozen=True, kw_only=True):
     """The list of lists: `param` names the setting that one of them fills, `total` how many jobs each promises."""
 
     path: str
@@ -395,8 +383,7 @@ class Groups:
     total: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bulk:
+class Bulk(Struct, frozen=True, kw_only=True):
     """Many states in one question: `ask` makes the request for at most `most` ids, a bare list or `items` answers.
 
     Ids that the answer leaves out are not known to the service, or not any more.
@@ -407,8 +394,7 @@ class Bulk:
     items: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListApi:
+class ListApi(Struct, frozen=True, kw_only=True):
     """How to list jobs: the first request, where the jobs stand in a page, and how the list goes on.
 
     `params` are the filters that a user may set, `query` what each is called in the query (a template where it is more
@@ -433,8 +419,7 @@ class ListApi:
 # --- rows ---
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheets:
+class Sheets(Struct, frozen=True, kw_only=True):
     """How large the pages are that boxes lie on: the elements of the same list in which `key` holds `word` tell it.
 
     `page` is the field with the page's number, `box` the one with the four edges. Edges become parts of the page, from
@@ -465,8 +450,7 @@ class Sheets:
         return encode((value - start) / length) if type(value) in {int, float} else edge
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
+class Rows(Struct, frozen=True, kw_only=True):
     """One kind of row: where it stands in the result, and which of its fields the common columns take.
 
     `each` names paths in which `[]` stands for every element, `*` for every member and a last `{}` for every index of
@@ -489,8 +473,7 @@ class Rows:
     sheets: Sheets | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowRules:
+class RowRules(Struct, frozen=True, kw_only=True):
     """All row kinds of a service, what they leave out and why (dotted name -> reason), and what the top is called.
 
     Without a name for the top, what stands there keeps its bare name.
@@ -533,8 +516,7 @@ NUMBER_COLUMNS = {"score": "double", "page": "int64"} | dict.fromkeys(("x_min", 
 # --- the whole ---
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
+class Provider(Struct, frozen=True, kw_only=True):
     """A service, whole. `base_url` gives the default address from the settings, or None where one must be set."""
 
     name: str

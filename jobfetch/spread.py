@@ -12,9 +12,10 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any, BinaryIO, TypeVar
+
+from msgspec import Struct
 
 #: More of them wait for the one that puts everything together.
 MOST_HELPERS = 4
@@ -72,8 +73,7 @@ def _pieces(
         through(stretch)
 
 
-@dataclass(slots=True)
-class _Helper:
+class _Helper(Struct):
     """A process that works at every so-manieth stretch, and the pipe that its pieces come through."""
 
     process: int

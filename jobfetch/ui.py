@@ -15,10 +15,11 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
+
+from msgspec import Struct
 
 from jobfetch.errors import CredentialsError, Exit, JobfetchError, without_queries
 from jobfetch.model import Json, Status, encode, rfc3339
@@ -63,8 +64,7 @@ def _rounded(wait: float | None) -> float | None:
     return None if wait is None else round(wait, 3)
 
 
-@dataclass(frozen=True, slots=True)
-class _Countdown:
+class _Countdown(Struct, frozen=True):
     """A line for the spinner that tells anew, each time it is drawn, how long it is until the next look."""
 
     text: str

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from msgspec import Struct
 
 from jobfetch.cli import shape
 from jobfetch.cli.root import PLAIN, TOP, Json, LogFormat, Quiet, Verbose, bare
@@ -138,8 +138,7 @@ def _common(context: typer.Context, values: dict[str, Any]) -> Any:
     )
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(Struct, frozen=True, dict=True):
     """What the help of a command says beside its options; `short` is for the list of commands."""
 
     purpose: str

@@ -7,10 +7,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import fields, replace
 
 from jobfetch import __version__, config, credentials, fetch, limits
 from jobfetch.commands.report import Report
@@ -32,8 +34,7 @@ MOST_PATIENCE = 60.0
 STDIN = "standard input"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class Network(Struct, frozen=True, kw_only=True):
     """Options of every command that asks a service."""
 
     options: Mapping[str, str | None]
@@ -45,9 +46,13 @@ class Network:
     ca_bundle: str | None = None
     parse_limit: str | None = None
     #: what standard input held, where it has been read already
-    secret_text: bytes | None = field(default=None, repr=False)
+    secret_text: bytes | None = None
     #: where it comes from, as an error says it
     secret_place: str = STDIN
+
+    def __repr__(self) -> str:
+        """Nothing of what standard input held."""
+        return f"{type(self).__name__}(options={self.options!r}, profile={self.profile!r})"
 
 
 def refuse_empty(*given: Any) -> None:
@@ -62,8 +67,7 @@ def refuse_empty(*given: Any) -> None:
 Stored = Callable[[], Mapping[str, Mapping[str | None, credentials.Secrets]]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class Account(Struct, frozen=True, kw_only=True):
     """A provider with what config.toml, the environment and the command line say about it; nothing has been asked."""
 
     provider: Provider
@@ -171,8 +175,7 @@ def asked_of(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(Struct, frozen=True, kw_only=True):
     """An open line to a service: how to send with the account's credential, and what signs it."""
 
     address: Address

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from jobfetch import disk, export
 from jobfetch.commands.account import MOST_PATIENCE, Network, account_of, refuse_empty, stdin_text
@@ -122,8 +124,7 @@ def _as_text(told: dict[str, Json]) -> list[str]:
 # --- what verify and retry share ---
 
 
-@dataclass(frozen=True, slots=True)
-class _Missing:
+class _Missing(Struct, frozen=True):
     """The jobs of a folder that are to be asked for again."""
 
     place: Path
@@ -154,8 +155,7 @@ def _warn_of_lines(ui: Ui, manifest: Manifest) -> None:
 # --- verify ---
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """A job whose files are not what was written."""
 
     job_id: str

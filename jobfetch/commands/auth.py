@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
+
+from msgspec.structs import replace
 
 from jobfetch import config, credentials, export
 from jobfetch.commands.account import (

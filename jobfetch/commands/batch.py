@@ -8,10 +8,12 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from jobfetch import disk, export, jobids, limits, pager
 from jobfetch import rate as rates
@@ -38,8 +40,7 @@ from jobfetch.ui import Ui
 MOST_CAUSES = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Struct, frozen=True, kw_only=True):
     """What a batch is to do, as typed."""
 
     output: str | None = None
@@ -93,8 +94,7 @@ def fetch(provider: str, common: Common, network: Network, options: Options) -> 
     return run(common, work)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """Options with their defaults filled in and checked."""
 
     options: Options
@@ -140,8 +140,7 @@ def settled(account: Account, options: Options, *, secret_stdin: bool = False) -
 # --- one connection, many folders ---
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """What one run of `batch` works with."""
 
     account: Account
@@ -150,8 +149,7 @@ class Session:
     started: float
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Struct, frozen=True):
     """What one connected run works with, as its steps need it."""
 
     ui: Ui

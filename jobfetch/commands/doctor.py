@@ -7,8 +7,10 @@ import shlex
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from jobfetch import config, credentials, disk, export
 from jobfetch.commands.account import Account, Line, Network, account_of, asked_of, deadline_of, now, opened, verified
@@ -30,8 +32,7 @@ SOON = 24 * 3600.0
 OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """One thing that was looked at: how it is, and the command that mends it; a problem has an exit code."""
 
     about: str

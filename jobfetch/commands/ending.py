@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from jobfetch import __version__, disk
 from jobfetch.commands.report import Report
@@ -21,8 +22,7 @@ PING_TIMEOUT = 3.0
 REPORT_SCHEMA = "jobfetch.report/1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endings:
+class Endings(Struct, frozen=True, kw_only=True):
     """Who is to be told: a file for the report, one for Prometheus, and an address to ping."""
 
     report: str | None = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct
 
 from jobfetch import disk, export, fetch, records
 from jobfetch.commands.account import Account, Network, account_of, connected, refuse_empty
@@ -19,8 +20,7 @@ from jobfetch.spec import Provider, check_job_id
 from jobfetch.ui import Ui
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class Output(Struct, frozen=True, kw_only=True):
     """Where results go and in what shape, as typed."""
 
     path: str | None = None

@@ -6,7 +6,9 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from jobfetch import config, credentials
 from jobfetch.commands.account import (
@@ -72,8 +74,7 @@ def login(provider: str, common: Common, network: Network, *, secret: str | None
     return run(common, work)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Interview:
+class _Interview(Struct, frozen=True, kw_only=True):
     """Asks a person for the settings of a provider that nothing says yet; the answers go into `typed`."""
 
     ui: Ui

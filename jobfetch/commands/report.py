@@ -11,8 +11,9 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
+
+from msgspec import Struct, field
 
 from jobfetch import export
 from jobfetch.errors import ConfigError, Exit, Interrupted, JobfetchError, Terminated
@@ -20,8 +21,7 @@ from jobfetch.model import Json, Outcome, Tally, Verdict, encode
 from jobfetch.ui import Ui
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Common:
+class Common(Struct, frozen=True, kw_only=True):
     """Options that every command takes."""
 
     json: bool = False
@@ -30,8 +30,7 @@ class Common:
     log_format: str | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Report:
+class Report(Struct, kw_only=True):
     """What a command has to show for itself so far; it becomes the verdict, however the command ends."""
 
     provider: str | None = None

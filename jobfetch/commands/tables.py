@@ -6,10 +6,11 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from jobfetch import disk
 from jobfetch.commands.progress import clock_text, size
@@ -29,8 +30,7 @@ MUCH = 16 * 1024 * 1024
 _PAUSE = 0.2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """A table as it was typed."""
 
     output: str | None = None
@@ -111,8 +111,7 @@ def _warn_of_columns(ui: Ui, table: Table, survey: Survey) -> None:
         ui.warn(f"no row has {', '.join(missing)}; `jobfetch providers show NAME` tells the columns of a provider")
 
 
-@dataclass(slots=True)
-class _Teller:
+class _Teller(Struct):
     """Tells how many bytes have been read, and how long the others will take."""
 
     ui: Ui

@@ -6,9 +6,10 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from jobfetch import disk
 from jobfetch.config.params import RUN, params_of, secret_keys
@@ -22,8 +23,7 @@ STORES = ("file", "keyring")
 TOP: Mapping[str, tuple[str, ...]] = {"default_provider": (), "default_profile": (), "credential_store": STORES}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class File:
+class File(Struct, frozen=True, kw_only=True):
     """config.toml: its path, its text, and its tables (empty where there is no file)."""
 
     path: Path

@@ -13,8 +13,10 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from jobfetch import disk, locks
 from jobfetch.errors import DiskError, FolderLocked
@@ -27,8 +29,7 @@ LOCK_PATIENCE = 60.0
 _ROUNDS = 20_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One thing kept: a secret text, and its life in seconds since 1970. `proof` is a salted digest of its secret."""
 
     provider: str
@@ -48,8 +49,7 @@ def usable(lifetime: float) -> float:
     return max(lifetime - LEEWAY, lifetime / 2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(Struct, frozen=True, kw_only=True):
     """Who and where: what must be the same for two runs to share one entry. `secret` is what it is had with."""
 
     provider: str

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from jobfetch.credentials.cache import Cache, Key
 from jobfetch.credentials.sources import Credential, Held
@@ -44,8 +45,7 @@ class StaticKey:
             return used.get(self._header) != self._value
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(Struct, frozen=True):
     """A token in use, and when (on the monotonic clock) to have another."""
 
     value: str

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from jobfetch.credentials import command, vault
 from jobfetch.credentials.cache import Cache, Key
@@ -28,8 +29,7 @@ from jobfetch.places import Level, Levels, Value
 from jobfetch.spec import Login, Provider, Scheme
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(Struct, frozen=True, kw_only=True):
     """One place where secrets of a provider may stand. `load` opens it: what it holds, by name, each from where.
 
     `names` are those that it may hold. A keyring is `slow` to answer. What a command last gave for its `main` secret may be `kept` in the cache; a
@@ -45,8 +45,7 @@ class Source:
     again: Callable[[str], Secrets] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """What the search for secrets needs to know, and whom it may ask."""
 
     environ: Mapping[str, str]
@@ -63,8 +62,7 @@ class Asked:
     patience: Callable[[], float] = lambda: command.PATIENCE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credential:
+class Credential(Struct, frozen=True, kw_only=True):
     """The scheme to sign with, its secrets, and where each comes from."""
 
     scheme: Scheme
@@ -91,8 +89,7 @@ def find(provider: Provider, asked: Asked) -> Credential:
     return Credential(scheme=search.scheme, values=search.values, again=search.owners[search.scheme.secret].again)
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
+class _Search(Struct, frozen=True):
     """How far a search has come: what was found, the place of each, and the first scheme that is whole."""
 
     values: Mapping[str, Value]
@@ -155,8 +152,7 @@ def missing(provider: Provider, what: str | None = None) -> CredentialsError:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Held(Struct, frozen=True, kw_only=True):
     """What can be told of a credential without a costly question: each secret's place, and the scheme that is whole.
 
     A secret that was not looked at has no text; what its command gave last may be `kept` in the cache.
@@ -174,8 +170,7 @@ def held(provider: Provider, asked: Asked) -> Held:
     return Held(values=search.values, scheme=search.scheme, kept=kept)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a secret would come from, in words, and what is wrong with that place, if anything is."""
 
     origin: str

@@ -9,7 +9,8 @@ import base64
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from jobfetch.errors import BadReply, CredentialsError
 from jobfetch.model import Purpose, Reply, Request, decode, safe_url
@@ -19,8 +20,7 @@ from jobfetch.spec import PLAIN_ERRORS, ClientCredentials, Kind, Login, Provider
 UNSAID_LIFETIME = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """An access token, and its life in seconds."""
 
     value: str

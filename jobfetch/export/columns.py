@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import IntFlag
+
+from msgspec import Struct, field
 
 from jobfetch.blocks import Block, Column, Token
 from jobfetch.spec import COMMON_COLUMNS, NUMBER_COLUMNS
@@ -142,8 +143,7 @@ def _digits(token: bytes) -> tuple[bool, bytes, int]:
     return mantissa.startswith(b"-"), kept, exponent
 
 
-@dataclass(slots=True)
-class Survey:
+class Survey(Struct):
     """What the rows of a table hold, found as they pass: which columns there are, and what is in them."""
 
     exact: bool = False

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import repeat
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from jobfetch.blocks import Block, Column, Token, repeated, text
 from jobfetch.errors import BadReply
@@ -20,8 +21,7 @@ _NULL = b"\nnull\n"
 _ANY_FORMULA = re.compile(rb'"[=+\-@\t\r]')
 
 
-@dataclass(frozen=True, slots=True)
-class Csv:
+class Csv(Struct, frozen=True):
     """Cells and lines of a CSV table; null is an empty cell."""
 
     delimiter: bytes

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
+
+from msgspec import Struct
 
 from jobfetch.blocks import Block, Source, fewer
 from jobfetch.errors import BadReply, UsageError
@@ -40,8 +41,7 @@ _Made = TypeVar("_Made")
 _TAB = {"tab": "\t", r"\t": "\t"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class Table(Struct, frozen=True, kw_only=True):
     """How a table is to be written. `packing` is `gz`, `zst` or nothing; `delimiter` and `csv_safe` are CSV's."""
 
     format: Format
@@ -91,8 +91,7 @@ def _delimiter(said: str) -> str:
     return mark
 
 
-@dataclass(frozen=True, slots=True)
-class Writer:
+class Writer(Struct, frozen=True):
     """How rows become a file of one format.
 
     `layout` is what must be known of every row before the first is written, `piece` makes something of some rows that
@@ -157,8 +156,7 @@ class _OtherLayoutError(Exception):
     """Rows have come that do not fit what was written so far."""
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(Struct):
     """All rows on their way into a file."""
 
     writer: Writer

@@ -11,9 +11,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from jobfetch import disk, export, poll, records
 from jobfetch.blocks import Block, Held
@@ -90,8 +92,7 @@ def get(
     _write_table(run, job_ids, wrote)
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(Struct, frozen=True):
     """What the jobs of one run share: the service, what is wanted, and the rows so far by job id."""
 
     service: Service

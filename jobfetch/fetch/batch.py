@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from jobfetch import disk
 from jobfetch.errors import (
@@ -54,8 +56,7 @@ _JOBS, _LIST = "jobs", "list"
 Pages = Iterator[list[Item]]
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(Struct):
     """How far a run has come, in jobs; `total` where it is known."""
 
     done: int = 0
@@ -87,8 +88,7 @@ class Watcher(Protocol):
         """A folder was left as it is, or its list broke off, beside what the run itself ends with."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True, dict=True):
     """What a run shares over all its folders, and how it is to go about them.
 
     `named` ids were given by the user, and are asked for whatever was recorded. `closed` gives the seconds for which
@@ -112,8 +112,7 @@ class Plan:
         return replace(self.waiting, wait=False)
 
 
-@dataclass(slots=True)
-class Books:
+class Books(Struct):
     """What is known of a run so far, over all its folders."""
 
     tally: Tally = field(default_factory=Tally)
@@ -125,8 +124,7 @@ class Books:
     streak: Streak = field(default_factory=Streak)
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """A job that has not ended: its state, and when to ask again at the earliest, on the monotonic clock and by date.
 
     There may be very many of them, so that what was said of each is not kept.

@@ -8,9 +8,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+
+from msgspec import Struct
 
 from jobfetch import disk, locks
 from jobfetch.errors import DiskError, Exit, FolderLocked, JobfetchError, StillRunning
@@ -22,8 +23,7 @@ from jobfetch.manifest import ASSETS, LOCK, Header, Manifest
 Finish = Callable[[Folder], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(Struct, frozen=True, kw_only=True):
     """One folder to fill, and the jobs that belong into it."""
 
     place: Path
@@ -31,8 +31,7 @@ class Target:
     source: Source
 
 
-@dataclass(frozen=True, slots=True)
-class _Open:
+class _Open(Struct, frozen=True):
     """A folder that is being worked on."""
 
     folder: Folder

@@ -11,12 +11,13 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct, field
 
 from jobfetch import disk
 from jobfetch.blocks import Block
@@ -39,8 +40,7 @@ _JOB_ID = re.compile(rb'"job_id"\s*:\s*("(?:[^"\\]|\\.)*")')
 _BY_LINES = frozenset({".ndjson", ".jsonl"})
 
 
-@dataclass(slots=True)
-class Saved:
+class Saved(Struct):
     """The records of some folders and files, sorted by job id; read anew, one at a time, whenever they are walked."""
 
     make_for: Callable[[str], Maker]
@@ -136,8 +136,7 @@ def some(places: Iterable[Place]) -> Iterator[list[Place]]:
         yield few
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """The records of one folder that a manifest tells of, sorted by job id; read anew whenever they are walked."""
 
     manifest: Manifest

@@ -7,8 +7,9 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, BinaryIO
+
+from msgspec import Struct, field
 
 from jobfetch import jsonfile
 
@@ -43,8 +44,7 @@ def overheard(file: BinaryIO, *ears: Callable[[], Ear]) -> Iterator[Overheard]:
         sink.hush()
 
 
-@dataclass(slots=True)
-class Overheard:
+class Overheard(Struct):
     """A file that is written from its start, perhaps more than once: `truncate` makes every ear forget."""
 
     file: BinaryIO

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+from msgspec import Struct
 
 from jobfetch.model import Outcome
 
@@ -15,8 +16,7 @@ from jobfetch.model import Outcome
 _FETCHED_AT = re.compile(rb',"fetched_at":"[^"]*"(?=,"result":)')
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """One job's outcome with the file that it left; `asked` is how often the service was asked for it."""
 
     outcome: Outcome

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from jobfetch import disk
 from jobfetch.blocks import Block, blocks
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from jobfetch.flatten import Forms, Result
 
 
-@dataclass(frozen=True, slots=True)
-class Maker:
+class Maker(Struct, frozen=True):
     """Makes the rows of one job after another: (job id, result, its linked files) -> rows.
 
     `lists` names what may be long in a result, and need not be held. `forms` makes the rows of many jobs at once, where

@@ -10,13 +10,13 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from jobfetch import disk, flatten
 from jobfetch.blocks import Block

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+from msgspec import Struct
 
 from jobfetch import disk, poll
 from jobfetch.errors import (
@@ -46,8 +47,7 @@ class Sender(Protocol):
         """The reply, after the retries that it deserved."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(Struct, frozen=True, kw_only=True):
     """A provider with an address, and the way to ask it."""
 
     provider: Provider
@@ -89,8 +89,7 @@ class Service:
         return origin(reply.url) != origin(self.address.base_url)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Waiting(Struct, frozen=True, kw_only=True):
     """How long and how patiently to wait."""
 
     deadline: Deadline
@@ -100,8 +99,7 @@ class Waiting:
     sleep: Callable[[float], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True, dict=True):
     """What is to become of the results: without an `output`, `take` gets each of them, whole."""
 
     format: Format

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from jobfetch import pager
 from jobfetch.fetch.service import Service
@@ -15,8 +16,7 @@ from jobfetch.spec import Item, ListApi, check_job_id
 Pages = Iterator[list[Item]]
 
 
-@dataclass(slots=True)
-class Allowance:
+class Allowance(Struct):
     """How many jobs a run may take yet, over all its folders; None is any number."""
 
     left: int | None = None
@@ -48,8 +48,7 @@ def asker(service: Service) -> Callable[[Request], Reply]:
     return lambda request: service.provider.errors.check(service.send(request), service.now())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class Listed(Struct, frozen=True, kw_only=True):
     """The jobs that the provider lists; as many as the run may take."""
 
     service: Service
@@ -95,8 +94,7 @@ class Listed:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class Named(Struct, frozen=True, kw_only=True):
     """The jobs that the user names; as many as the run may take."""
 
     service: Service

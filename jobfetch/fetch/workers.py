@@ -6,15 +6,15 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+
+from msgspec import Struct
 
 from jobfetch.errors import Interrupted, JobfetchError, Terminated
 
 
-@dataclass(frozen=True, slots=True)
-class Came:
+class Came(Struct, frozen=True):
     """What one piece of work gave: a value, or the error that it raised."""
 
     lane: str

@@ -8,11 +8,11 @@ byte, or not all of its rows come out alike, it is given back unopened.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import chain, groupby, islice
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from jobfetch.blocks import Block, Column, Row
 from jobfetch.errors import BadReply
@@ -32,8 +32,7 @@ MOST_FORMS = 8
 Job = tuple[str, bytes]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Form:
+class _Form(Struct, frozen=True, eq=False):
     """How some results look, and what becomes of them."""
 
     tree: Tree | None
@@ -90,8 +89,7 @@ def _are_fixed(level: Level, columns: Sequence[Column]) -> bool:
     return all({*map(bytes, columns[number].tokens)} == {token} for number, token in level.fixed.items())
 
 
-@dataclass(slots=True)
-class Forms:
+class Forms(Struct):
     """The forms that the results of one service have had so far."""
 
     rules: RowRules
@@ -205,8 +203,7 @@ class Forms:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Probe:
+class _Probe(Struct, frozen=True):
     """Takes the place of what makes rows, and tells what it was given."""
 
     told: list[tuple[Row, Row, str]]

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
 from itertools import chain, pairwise, zip_longest
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from jobfetch.errors import BadReply
 
@@ -36,8 +37,7 @@ _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]|[^\s"\[\]{},:]+', re.
 _BREAK = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]', re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """A list that stays where it is: what reads it, where its first element begins, and where it was cut since."""
 
     read: Read
@@ -53,8 +53,7 @@ class Span:
             yield b"[" + self.read(start, end - start - 1) + b"]"
 
 
-@dataclass(frozen=True, slots=True)
-class Large:
+class Large(Struct, frozen=True):
     """A result without its long lists, and where these are, by dotted name."""
 
     short: bytes

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from jobfetch.flatten.leaves import members_of
 from jobfetch.flatten.rules import Step
@@ -17,15 +17,13 @@ from jobfetch.model import elements, encode, opens
 Keys = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Many:
+class Many(Struct, frozen=True):
     """A list on the way down: what all of its elements look like, None where they are the rows."""
 
     tree: Tree | None
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(Struct, frozen=True):
     """The objects of one level above the rows: how their fields and the list below are taken out of them."""
 
     ways: list[Way]
@@ -43,8 +41,7 @@ class NoOutlineError(Exception):
     """A result that is gone through one by one: what is on its way is not alike."""
 
 
-@dataclass(slots=True)
-class Seen:
+class Seen(Struct):
     """What one result holds: the rows and where they are, and the tokens beside the way."""
 
     rows: list[msgspec.Raw] = field(default_factory=list)
@@ -110,8 +107,7 @@ def sample_of(tree: Tree, keys: Keys, tokens: dict[Keys, bytes], row: bytes) -> 
     return b"{" + b",".join(encode(key) + b":" + value(tree[key], (*keys, key)) for key in tree) + b"}"
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(Struct):
     """What an object on the way holds: where its fields and its list stand in the struct."""
 
     places: list[str] = field(default_factory=list)

@@ -6,8 +6,9 @@ For many, one row is made with marks in the place of values: where they come out
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from jobfetch.blocks import Block, Column, Row
 from jobfetch.flatten.leaves import free
@@ -23,8 +24,7 @@ _SPACES = (b" ", b"\n", b"\t", b"\r")
 _UNFILLED = frozenset({b"", b"null", b'""'})
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Where fields go: column -> a field of many elements, or one that is carried, or something within one.
 
     It holds where the fields in `filled` are filled in every element.
@@ -39,8 +39,7 @@ class Plan:
     contended: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Maker:
+class Maker(Struct, frozen=True):
     """Makes the rows of one kind."""
 
     kind: Kind

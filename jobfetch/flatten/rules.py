@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from itertools import accumulate, chain, pairwise
 from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from jobfetch.blocks import Token
 from jobfetch.errors import UsageError
@@ -29,8 +30,7 @@ _PLACE = re.compile(r"(?:(?P<pick>min|max)\((?P<list>.+)\[\]\.(?P<of>\w+)\)|(?P<
 Pick = Callable[[Sequence[Token]], list[bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One segment of a path: a key or `*`; its elements (`[]`), or its lists side by side (`{}`)."""
 
     key: str
@@ -38,8 +38,7 @@ class Step:
     beside: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a common column finds its value: a field, or something within a field that is a list."""
 
     name: str
@@ -51,8 +50,7 @@ class Place:
         return raw if raw is None or self.pick is None else self.pick([raw])[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """A row kind, read once: its paths as steps, and the places of each copied column."""
 
     rule: Rows

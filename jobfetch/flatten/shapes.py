@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
 from functools import reduce
 from operator import attrgetter, or_
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from jobfetch.blocks import Column
 from jobfetch.flatten.leaves import dotted
@@ -30,16 +30,14 @@ _Path = tuple[str, ...]
 Way = tuple[Callable[[Any], Any], Sequence["Way"] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """The elements of one list: how many, and a column for every field; empty where an element has none."""
 
     count: int
     fields: dict[str, Column]
 
 
-@dataclass(slots=True)
-class Fields:
+class Fields(Struct):
     """The fields that elements have had so far, and how all of them are taken out of many elements at once."""
 
     #: what opens one element; it knows the fields of now
@@ -97,8 +95,7 @@ class Fields:
         return 1 + tokens + weight + 2 * count
 
 
-@dataclass(slots=True)
-class Shape:
+class Shape(Struct):
     """How the elements of a list have looked so far."""
 
     _fields: Fields = field(default_factory=Fields)

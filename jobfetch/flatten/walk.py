@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from jobfetch.blocks import Block, Column, Row, Token
 from jobfetch.flatten.leaves import beside_common, is_left_out, leaves_of, own_leaves, together
@@ -77,8 +78,7 @@ class Makes(Protocol):
         """Many at once, or None."""
 
 
-@dataclass(frozen=True, slots=True)
-class Learned:
+class Learned(Struct, frozen=True):
     """A row kind, what makes its rows, and how its elements have looked so far, by place."""
 
     kind: Kind
@@ -159,8 +159,7 @@ def _fields(node: Node, rules: RowRules) -> Row:
     return together(leaves_of(kept, {}))
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(Struct, frozen=True):
     """One row kind on its way through one result."""
 
     learned: Learned

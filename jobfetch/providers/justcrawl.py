@@ -7,8 +7,9 @@ published page names answers every path with a web page; api.justcrawl.io is the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from jobfetch.errors import BadReply, Unavailable
 from jobfetch.model import Asset, Document, Purpose, Reply, Request, Send, State, Status

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 from urllib.parse import quote
+
+from msgspec.structs import replace
 
 from jobfetch.sandbox import shared, storage, wire
 from jobfetch.sandbox.play import Call, Case, Script, first, sample, stored_bytes, verbatim

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from jobfetch.sandbox.play import Call, dumped, sample
 from jobfetch.sandbox.wire import Reply
@@ -23,8 +24,7 @@ _MIXED = ("job-0001", "job-0002", "after-1", "empty-then-filled", "expired-link"
 _FAILING = ("job-0001", "job-0002", "refused-link", "gone", "teapot")
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """A batch of jobs with the way in which its list ends."""
 
     what: str

@@ -1,6 +1,6 @@
 """The table of services, and of the behaviours that their job ids stand for."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from jobfetch.sandbox import cognite, exabase, expertai, justcrawl, playment
 from jobfetch.sandbox.play import Service
@@ -15,8 +15,7 @@ SERVICES: tuple[Service, ...] = (
 """All services that are played; a new one is one more line here."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behaviour:
+class Behaviour(Struct, frozen=True, kw_only=True):
     """What a job id of the sandbox does, and how a run that waits for it must end."""
 
     provider: str

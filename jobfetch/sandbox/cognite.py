@@ -3,9 +3,10 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 from typing import Any
+
+from msgspec.structs import replace
 
 from jobfetch.sandbox import diagrams, idp, shared
 from jobfetch.sandbox.play import (

@@ -4,8 +4,10 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from jobfetch.sandbox import shared, storage
 from jobfetch.sandbox.play import (
@@ -35,8 +37,7 @@ _PICTURES = {"png": ("image/png", stored_bytes("playment", "mask.png")), "svg": 
 _BRIEF = ("jobId", "status", "createdTime", "startTime", "statusTime", "errorMessage")
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Struct, frozen=True):
     """One kind of jobs."""
 
     name: str

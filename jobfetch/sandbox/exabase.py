@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from jobfetch.sandbox import batches, chunks, listings, shared, storage
 from jobfetch.sandbox.listings import Listed

@@ -1,7 +1,8 @@
 """Plays expert.ai's recognition tasks: 200 whatever happens, and a state that tells how it went."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from jobfetch.sandbox import layouts, logins, shared
 from jobfetch.sandbox.play import Call, Case, Script, Service, dumped, first, perform, route

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from jobfetch.sandbox import batches, crawls, listings, shared, storage
 from jobfetch.sandbox.listings import Listed

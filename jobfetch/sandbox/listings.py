@@ -3,7 +3,8 @@
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from jobfetch.sandbox import batches
 from jobfetch.sandbox.play import Call, Script, dumped
@@ -13,8 +14,7 @@ _MANY = 120
 _MARK = "after:"
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """A job as a list names it."""
 
     job_id: str
@@ -22,8 +22,7 @@ class Listed:
     kind: str = "default"
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """The jobs of one list, with the way in which its pages lead on."""
 
     jobs: tuple[Listed, ...]

@@ -5,11 +5,13 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cache
 from http import HTTPStatus
 from importlib import resources
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from jobfetch.sandbox.wire import Reply, whole
 
@@ -19,8 +21,7 @@ STILL_RUNNING = 75
 _MOST_KEYS = 100_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """A request taken apart; header names are lower case, the last of equal names wins."""
 
     method: str
@@ -68,8 +69,7 @@ class Memory:
             self._kept.clear()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class Site(Struct, frozen=True, kw_only=True):
     """Where and how fast this sandbox runs, with its memory."""
 
     url: str
@@ -78,8 +78,7 @@ class Site:
     memory: Memory
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True):
     """A request on its way to a script."""
 
     request: Request
@@ -95,8 +94,7 @@ Script = Callable[[Call], Reply]
 """Decides what one call is answered."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """One way in which a job behaves."""
 
     name: str
@@ -113,8 +111,7 @@ class Case:
         return self.exit_code == STILL_RUNNING
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """A method and a path's pattern, with the script that serves them."""
 
     method: str
@@ -122,8 +119,7 @@ class Route:
     script: Script
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(Struct, frozen=True, kw_only=True):
     """One service that the sandbox plays."""
 
     name: str

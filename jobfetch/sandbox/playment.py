@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from urllib.parse import unquote
+
+from msgspec.structs import replace
 
 from jobfetch.sandbox import attachments, batches, shared, storage
 from jobfetch.sandbox.play import (

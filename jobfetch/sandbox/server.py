@@ -7,12 +7,14 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
 from email.utils import formatdate
 from functools import partial
 from types import TracebackType
 from typing import BinaryIO, Self
 from urllib.parse import parse_qsl, unquote
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from jobfetch.sandbox.behaviours import SERVICES
 from jobfetch.sandbox.listener import Listener
@@ -37,8 +39,7 @@ _ROUTES: dict[str, tuple[Route, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """One request as the sandbox received it."""
 
     origin: str

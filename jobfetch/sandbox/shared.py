@@ -3,9 +3,11 @@
 import gzip
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from email.utils import formatdate
 from urllib.parse import quote
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from jobfetch.sandbox import wire
 from jobfetch.sandbox.play import Call, Case, Script, always, changed, dumped, first, later
@@ -25,8 +27,7 @@ NASTY = "no\x1b[31m red\x1b[0m \u202etxt.exe\u202c \"quoted\" 'and'\r\nnew line\
 STRANGE = "\x1b[2JHibernating\u202e\n=cmd()"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voice:
+class Voice(Struct, frozen=True, kw_only=True):
     """How one service says what all services say."""
 
     name: str

@@ -4,9 +4,10 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
+
+from msgspec.structs import replace
 
 from jobfetch.sandbox.play import Call, Script
 from jobfetch.sandbox.wire import Reply

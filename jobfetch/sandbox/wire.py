@@ -5,8 +5,9 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
+
+from msgspec import Struct
 
 GAP = 0.3
 """Seconds between two bytes of a reply that drips, at pace 1."""
@@ -14,8 +15,7 @@ GAP = 0.3
 _SHORTEST_GAP = 0.001
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One client's connection, as much of it as a reply needs to be sent or spoilt."""
 
     connection: socket.socket
@@ -90,8 +90,7 @@ UNANSWERED: frozenset[Way] = frozenset((reset, stall, drip_head))
 """The ways in which a client never gets to know a status."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Struct, frozen=True, kw_only=True):
     """What the sandbox answers to one request."""
 
     status: int = 200

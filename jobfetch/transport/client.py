@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urljoin, urlsplit
+
+from msgspec.structs import replace
 
 from jobfetch.errors import BadReply, JobfetchError, StillRunning
 from jobfetch.model import Deadline, Purpose, Reply, Request, Sink, origin, retry_after, rfc3339, safe_url

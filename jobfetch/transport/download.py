@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from jobfetch.errors import BadReply, CutReply
 from jobfetch.model import Reply, Sink, http_date, safe_url
@@ -23,8 +24,7 @@ _SETTLED = timedelta(seconds=60)
 _PART, _NO_SUCH_PART = 206, 416
 
 
-@dataclass(slots=True, kw_only=True)
-class Download:
+class Download(Struct, kw_only=True):
     """How much of one body lies in `file`, and what names the version that it is of."""
 
     file: Sink

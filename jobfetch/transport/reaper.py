@@ -8,14 +8,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 #: Seconds after which the thread looks whether there is anything left to watch.
 _LONGEST_SLEEP = 60.0
 
 
-@dataclass(eq=False)
-class Watch:
+class Watch(Struct, eq=False, dict=True):
     """One request in flight: when it must be over, and the line to close then."""
 
     ends: float

@@ -13,7 +13,7 @@ beside them. `views` names the other views of a result, each as it must be store
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from io import BytesIO
@@ -23,6 +23,7 @@ from string import Formatter
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from jobfetch import flatten, records
 from jobfetch.blocks import Held, blocks

@@ -47,7 +47,7 @@ def test_the_log_can_be_read_over_http_and_is_not_part_of_itself(sandbox: Sandbo
     for _ in range(2):
         [asked] = ask(f"{sandbox.url}/__sandbox__/requests").json()
         assert (asked["origin"], asked["path"], asked["status"]) == ("api", "/here", 404)
-        assert set(asked) == set(Asked.__slots__)
+        assert set(asked) == set(Asked.__struct_fields__)
 
 
 def test_clearing_the_log_begins_all_jobs_anew(sandbox: Sandbox, ask: Ask, vision: Ask) -> None:

@@ -3,12 +3,12 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from jobfetch import fetch
 from jobfetch.errors import CredentialsError, Exit, JobfetchError, NotFound, ResultGone, Unavailable

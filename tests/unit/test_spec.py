@@ -1,11 +1,11 @@
 """How replies are read by a provider's rules: refusals, states, hints."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from jobfetch.errors import (
     BadReply,
