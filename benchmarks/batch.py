@@ -1,6 +1,6 @@
 """Many small jobs: the vendor's script, a shared session with threads, `curl --parallel`, and jobfetch, in one run.
 
-    python benchmarks/batch.py [--jobs 2000] [--workers 64] [--latency 0.05] [--rounds 5] [--script-jobs 200]
+    python benchmarks/batch.py [--jobs 2000] [--workers 64] [--latency 0.05] [--rounds 5] [--script-jobs 200] [--tls]
 
 Every contender asks for the same jobs and leaves a file for each; whole processes are timed. The order of the
 contenders is the same in every round, and medians are compared, so that a busy moment hits them alike. The vendor's script
@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from measure import HERE, JOBFETCH, Run, serving, table, timed
+from measure import CERTIFICATES, HERE, JOBFETCH, Run, serving, table, timed, trust
 from peers import PATH
 
 Contender = Callable[[str, Path, Path, int], Run]
@@ -66,13 +66,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--script-jobs", type=int, default=200, help="jobs for the vendor's script; 0 leaves it out")
     parser.add_argument("--place", help="a folder for the files, for example on a memory-backed disk")
+    parser.add_argument("--tls", action="store_true", help="over https, as services are")
     options = parser.parse_args()
     taking_part = contenders()
     runs: dict[str, list[Run]] = {name: [] for name in taking_part}
+    certificate = {"tls": str(CERTIFICATES / "server.pem")} if options.tls else {}
     with (
-        serving(latency=options.latency, jobs=options.jobs) as url,
+        serving(latency=options.latency, jobs=options.jobs, **certificate) as url,
         tempfile.TemporaryDirectory(dir=options.place) as place,
     ):
+        if options.tls:
+            trust(Path(place))
 
         def go(contender: Contender, name: str, count: int) -> Run:
             ids, folder = Path(place) / f"{name}.txt", Path(place) / name

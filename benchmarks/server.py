@@ -1,6 +1,6 @@
 """A service and its storage, each on a port of its own, in one asyncio process: what the benchmarks ask.
 
-    python benchmarks/server.py --latency 0.05 --jobs 2000 --large 1024
+    python benchmarks/server.py --latency 0.05 --jobs 2000 --large 1024 [--tls tests/outside/certs/server.pem]
 
 It prints one line of JSON with both addresses, and serves until it is terminated. Every reply to a request comes
 `--latency` seconds after it, however many come at once; asyncio switches Nagle's algorithm off.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import ssl
 import tempfile
 from pathlib import Path
 from typing import BinaryIO, ClassVar, cast
@@ -134,13 +135,19 @@ class Connection(asyncio.Protocol):
         await asyncio.get_running_loop().sendfile(self._transport, file, start)
 
 
-async def serve(service: Service, latency: float) -> None:
+async def serve(service: Service, latency: float, certificate: str | None) -> None:
     """Listen on two ports, say where, and go on until terminated."""
     loop = asyncio.get_running_loop()
+    tls = None
+    if certificate:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate)
     servers = [
-        await loop.create_server(lambda: Connection(service, latency), "127.0.0.1", 0, backlog=1000) for _ in range(2)
+        await loop.create_server(lambda: Connection(service, latency), "127.0.0.1", 0, backlog=1000, ssl=tls)
+        for _ in range(2)
     ]
-    api, storage = (f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}" for server in servers)
+    home = "https://localhost" if tls else "http://127.0.0.1"
+    api, storage = (f"{home}:{server.sockets[0].getsockname()[1]}" for server in servers)
     service.storage = storage
     print(json.dumps({"api": api, "storage": storage}), flush=True)
     await asyncio.Event().wait()
@@ -154,9 +161,10 @@ def main() -> None:
     parser.add_argument("--state", choices=STATES, default="done", help="what has become of the jobs of /v2/extract")
     parser.add_argument("--size", type=int, default=4096, help="about so many bytes a result")
     parser.add_argument("--large", type=int, default=0, help="MiB of the large file at /large")
+    parser.add_argument("--tls", metavar="FILE", help="a certificate and its key: https")
     options = parser.parse_args()
     service = Service(jobs=options.jobs, size=options.size, large=options.large, state=options.state)
-    asyncio.run(serve(service, options.latency))
+    asyncio.run(serve(service, options.latency, options.tls))
 
 
 if __name__ == "__main__":

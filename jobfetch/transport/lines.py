@@ -24,6 +24,7 @@ from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool, HTTPSConn
 
 from jobfetch.model import origin
 from jobfetch.transport.reaper import Watch
+from jobfetch.transport.trust import Trust
 
 
 class Heard(Protocol):
@@ -64,12 +65,12 @@ class Adapter(HTTPAdapter):
     It belongs to one thread, so that a connection to each origin is all it needs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trust: Trust) -> None:
+        self._trust = trust
         self._watch: Watch | None = None
         self._pools: dict[tuple[str, str, int], ConnectionPool] = {}
         #: connections that lead to an origin itself, with no proxy in between
         self._lines: dict[tuple[str, str, int], Any] = {}
-        self._verified: set[HTTPConnectionPool] = set()
         # the same function for all of them is there once, and is nothing to the requests of anybody else
         logging.getLogger(urllib3.connectionpool.__name__).addFilter(_logged_without_query)
         super().__init__(max_retries=0, pool_connections=_ORIGINS, pool_maxsize=1)
@@ -129,11 +130,13 @@ class Adapter(HTTPAdapter):
             self._pools[home] = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
         return self._pools[home]
 
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        """Where a pool leads, and whom it trusts: that is the same context for all of them."""
+        home, options = super().build_connection_pool_key_attributes(request, verify, cert)
+        return home, {**options, **({"ssl_context": self._trust.context()} if home["scheme"] == "https" else {})}
+
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Name the authorities to a pool once: it looks at the disk."""
-        if conn not in self._verified:
-            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]  # requests names no types here
-            self._verified.add(conn)
+        """Name no authorities to a pool, which would read them anew for each connection: it has its context."""
 
     def request_url(self, request: Any, proxies: Any) -> str:
         """What stands in the request line."""
@@ -163,16 +166,16 @@ class Adapter(HTTPAdapter):
         # a pool closes its connections once nobody knows it
         self._lines.clear()
         self._pools.clear()
-        self._verified.clear()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Have all pools open connections that can be closed on time."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = self._reapable_pools()
 
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        """The same through a proxy."""
-        manager = super().proxy_manager_for(*args, **kwargs)
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """The same through a proxy, which may have a certificate of its own."""
+        secure = {"proxy_ssl_context": self._trust.context()} if proxy.lower().startswith("https:") else {}
+        manager = super().proxy_manager_for(proxy, **secure, **kwargs)
         manager.pool_classes_by_scheme = self._reapable_pools()
         return manager
 

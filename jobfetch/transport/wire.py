@@ -5,14 +5,11 @@ It does not retry, does not follow redirects, and knows nothing of credentials: 
 
 from __future__ import annotations
 
-import os
 import re
-import ssl
 import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +22,7 @@ from jobfetch.model import Deadline, Purpose, Reply, Request, encode, origin, sa
 from jobfetch.transport.download import Download
 from jobfetch.transport.lines import Adapter, Heard
 from jobfetch.transport.reaper import Reaper
+from jobfetch.transport.trust import Trust
 
 #: Bytes that may be held in memory to be parsed.
 PARSE_LIMIT = 512 * 1024 * 1024
@@ -36,8 +34,6 @@ READ_TIMEOUT = 30.0
 #: A status or token reply is small: one that takes longer than this is dripping.
 SMALL_REPLY_TIMEOUT = 300.0
 CHUNK = 256 * 1024
-
-_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 #: Preparing a URL is what costs most of a small request. One like this comes out as it went in wherever its place does:
 #: nothing to quote or to unquote, no segment that begins with a dot, nothing that could be a user or a fragment.
@@ -58,7 +54,7 @@ class Wire:
     ) -> None:
         self._deadline = deadline
         self._user_agent = user_agent
-        self._verify = trusted(ca_bundle)
+        self._trust = Trust(ca_bundle)
         self._parse_limit = parse_limit
         self._reaper = Reaper()
         self._proxies: dict[tuple[str, str, int], dict[str, str]] = {}
@@ -136,7 +132,6 @@ class Wire:
             heard = adapter.hear(
                 _prepared(request, url, whole),
                 timeout=(min(CONNECT_TIMEOUT, left), read_timeout),
-                verify=self._verify,
                 proxies=self._proxies_for(url),
             )
         try:
@@ -187,7 +182,7 @@ class Wire:
         if not hasattr(self._local, "adapter"):
             with self._lock:
                 free = next((thread for thread in self._adapters if not thread.is_alive()), None)
-                self._local.adapter = self._adapters.pop(free) if free else Adapter()
+                self._local.adapter = self._adapters.pop(free) if free else Adapter(self._trust)
                 self._adapters[threading.current_thread()] = self._local.adapter
         adapter: Adapter = self._local.adapter
         return adapter
@@ -220,21 +215,6 @@ def proxy_for(url: str) -> str | None:
 def netrc_of(url: str) -> bool:
     """Whether a .netrc holds a login for a URL's host: other programs would send it, this one does not."""
     return requests.utils.get_netrc_auth(url) is not None
-
-
-def trusted(ca_bundle: str | None) -> str | bool:
-    """The file or folder of trusted authorities: the option, the usual variables, or the built-in ones (True)."""
-    candidates = [("--ca-bundle", ca_bundle), *((name, os.environ.get(name)) for name in _CA_VARIABLES)]
-    name, path = next(((name, path) for name, path in candidates if path), ("", None))
-    if path is None:
-        return True
-    try:
-        is_folder = Path(path).is_dir()
-        ssl.create_default_context(cafile=None if is_folder else path, capath=path if is_folder else None)
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        reason = "does not exist" if isinstance(error, FileNotFoundError) else "holds no authorities that can be read"
-        raise ConfigError(f"{name} names {path}, which {reason}", hint="name a PEM file of authorities") from None
-    return path
 
 
 def _pieces(raw: Any) -> Iterator[bytes]:

@@ -3,7 +3,9 @@
 import base64
 import io
 import re
+import ssl
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,7 +25,8 @@ from jobfetch.model import Deadline, Purpose, Reply, Request, origin
 from jobfetch.providers import cognite, playment
 from jobfetch.spec import ErrorRules
 from jobfetch.transport import Transport
-from jobfetch.transport.wire import Wire, trusted
+from jobfetch.transport.trust import Trust
+from jobfetch.transport.wire import Wire
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOME = "https://api.example.com"
@@ -731,31 +734,48 @@ def test_a_proxy_of_the_environment_is_used(
     assert used == ["http://proxy.example.com:3128", None]
 
 
-def test_verification_is_on(service: responses.RequestsMock, world: Make) -> None:
-    service.get(JOB)
-    world().send(Request(url=JOB))
-    assert service.calls[0].request.req_kwargs["verify"] is True  # type: ignore[attr-defined]
-
-
 def test_the_option_for_authorities_comes_before_the_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = tmp_path / "ours.pem", tmp_path / "theirs.pem"
     for path in (ours, theirs):
         path.write_bytes(Path(certifi.where()).read_bytes())
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(theirs))
-    assert trusted(str(ours)) == str(ours)
-    assert trusted(None) == str(theirs)
+    assert Trust(str(ours)).path == str(ours)
+    assert Trust().path == str(theirs)
+
+
+def test_certificates_and_host_names_are_always_checked() -> None:
+    context = Trust().context()
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.get_ca_certs()
+
+
+def test_authorities_are_read_once_for_all_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[ssl.SSLContext] = []
+    make = ssl.create_default_context
+
+    def counted(**place: str) -> ssl.SSLContext:
+        made.append(make(**place))  # type: ignore[arg-type]  # two texts by name
+        return made[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+    trust = Trust()
+    assert made == []  # where everything is plain http, nobody waits for them
+    with ThreadPoolExecutor(8) as pool:
+        contexts = {*pool.map(lambda _: trust.context(), range(50))}
+    assert contexts == {*made}
+    assert len(made) == 1
 
 
 def test_authorities_that_nobody_can_read_are_a_wrong_setting(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     with pytest.raises(ConfigError, match="holds no authorities"):
-        trusted(str(tmp_path / "ca.pem"))
+        Trust(str(tmp_path / "ca.pem")).context()
 
 
 def test_authorities_that_are_not_there_are_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     with pytest.raises(ConfigError, match=r"SSL_CERT_FILE names /nowhere/ca\.pem"):
-        trusted(None)
+        Trust()
 
 
 @pytest.mark.parametrize("url", ["https://", "nonsense", "https://a b/", "https://x..y/"])

@@ -1,0 +1,59 @@
+"""Whose certificates are trusted: one TLS context for all connections of a run, made when the first of them needs it.
+
+Reading some 140 authorities takes as long as ten small requests, and urllib3 alone would do it for every connection.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import stat
+import threading
+from pathlib import Path
+
+import certifi
+
+from jobfetch.errors import ConfigError
+
+_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+class Trust:
+    """The file or folder of authorities that is named: by the option, by one of the usual variables, or the built-in one.
+
+    Raises:
+        ConfigError: there is no such file or folder.
+
+    """
+
+    def __init__(self, ca_bundle: str | None = None) -> None:
+        candidates = [("--ca-bundle", ca_bundle), *((name, os.environ.get(name)) for name in _VARIABLES)]
+        self._name, named = next(((name, path) for name, path in candidates if path), ("certifi", None))
+        self.path = named or certifi.where()
+        self._lock = threading.Lock()
+        self._context: ssl.SSLContext | None = None
+        try:
+            self._is_folder = stat.S_ISDIR(Path(self.path).stat().st_mode)
+        except (OSError, ValueError):
+            raise self._wrong("does not exist") from None
+
+    def context(self) -> ssl.SSLContext:
+        """The context for every connection: certificates and host names are checked, always.
+
+        Raises:
+            ConfigError: no authority can be read from there.
+
+        """
+        with self._lock:
+            if self._context is None:
+                place = {"capath": self.path} if self._is_folder else {"cafile": self.path}
+                try:
+                    made = ssl.create_default_context(**place)  # type: ignore[arg-type]  # two texts by name
+                except (OSError, ValueError):  # ssl.SSLError is an OSError
+                    raise self._wrong("holds no authorities that can be read") from None
+                made.hostname_checks_common_name = False
+                self._context = made
+            return self._context
+
+    def _wrong(self, what: str) -> ConfigError:
+        return ConfigError(f"{self._name} names {self.path}, which {what}", hint="name a PEM file of authorities")
