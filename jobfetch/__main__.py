@@ -25,7 +25,7 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     # next to nothing here is left behind in circles: looking for it as often as Python does takes a twentieth of a run
-    gc.set_threshold(20_000)
+    gc.set_threshold(100_000)
     from jobfetch import cli  # noqa: PLC0415 - Typer alone takes longer than all that `--version` needs
 
     return cli.main(arguments)
