@@ -19,7 +19,7 @@ JobfetchError
 ├─ StillRunning       75   not waited for, or the deadline passed
 ├─ Interrupted       130   Ctrl-C
 ├─ ReaderGone        141   whoever read standard output went away
-└─ Terminated        143   SIGTERM
+└─ Terminated        143   SIGTERM, SIGHUP
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.RUNNING: "still running: not waited for, or the deadline passed; `retry_at` says when to come back",
     Exit.INTERRUPTED: "interrupted (Ctrl-C); the same line goes on",
     Exit.READER_GONE: "the reader of standard output went away",
-    Exit.TERMINATED: "terminated (SIGTERM); the same line goes on",
+    Exit.TERMINATED: "terminated (SIGTERM, or the terminal is gone); the same line goes on",
 }
 
 
@@ -239,7 +239,7 @@ class ReaderGone(JobfetchError):
 
 
 class Terminated(JobfetchError):
-    """SIGTERM."""
+    """SIGTERM, or SIGHUP: the terminal is gone."""
 
     exit = Exit.TERMINATED
 

@@ -1,14 +1,17 @@
-"""Job ids from a file or standard input, lazily: one a line, a column of a CSV table, or a key of NDJSON objects."""
+"""Job ids from a file or a pipe, as they come: one a line, a column of a CSV table, or a key of NDJSON objects."""
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import csv
 import itertools
 import os
+import select
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, Self
 
 from jobfetch.errors import BadReply, UsageError
 from jobfetch.model import decode
@@ -18,32 +21,45 @@ from jobfetch.spec import text_of
 NAMES = ("job_id", "id")
 
 
-def read(source: str, key: str | None = None) -> Iterator[str]:
+class Ids:
     """The ids that a file holds, or standard input for `-`, in its order; `UsageError` names the line that is wrong.
 
     A file that cannot be read, or that begins wrong, is refused at once; all else is read as it is needed.
     """
-    path = Path(source)
-    # a pipe or a terminal may have nothing to say yet, and says everything once
-    if source != "-" and (path.is_file() or path.is_dir() or not path.exists()):
-        next(_read(source, key), None)
-    return _read(source, key)
+
+    def __init__(self, source: str, key: str | None = None) -> None:
+        path = Path(source)
+        # a pipe or a terminal may have nothing to say yet, and says everything once
+        if source != "-" and (path.is_file() or path.is_dir() or not path.exists()):
+            next(_read(source, key, _Lines()), None)
+        self._lines = _Lines()
+        self._ids = _read(source, key, self._lines)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        return next(self._ids)
+
+    def at_hand(self) -> bool:
+        """Whether the next one, or the end, is there already, so that nobody need wait for it."""
+        return self._lines.at_hand()
 
 
-def _read(source: str, key: str | None) -> Iterator[str]:
+def _read(source: str, key: str | None, lines: _Lines) -> Iterator[str]:
     if source == "-":
-        with _stdin() as lines:
-            yield from ids(_text(lines, "standard input"), "standard input", key)
+        with _stdin() as stream:
+            yield from ids(_text(lines.of(stream), "standard input"), "standard input", key)
         return
     try:
-        with Path(source).open("rb") as file:
-            yield from ids(_text(file, source), source, key)
+        with Path(source).open("rb", buffering=0) as file:
+            yield from ids(_text(lines.of(file), source), source, key)
     except OSError as error:
         raise UsageError(f"--jobs {source}: {error.strerror}", hint="name a file that can be read, or -") from None
 
 
 @contextlib.contextmanager
-def _stdin() -> Iterator[Iterable[bytes]]:
+def _stdin() -> Iterator[Any]:
     """Standard input through a reader of its own: a thread that waits in Python's own one keeps it from ending."""
     if not sys.stdin:
         raise UsageError("--jobs -: standard input is closed")
@@ -52,8 +68,45 @@ def _stdin() -> Iterator[Iterable[bytes]]:
     except OSError:  # what stands in its place is no file
         yield sys.stdin.buffer
         return
-    with os.fdopen(twin, "rb") as lines:
-        yield lines
+    with os.fdopen(twin, "rb", buffering=0) as stream:
+        yield stream
+
+
+class _Lines:
+    """The lines of a stream, each as soon as it is there: a reader of Python's own waits for a whole buffer of them."""
+
+    def __init__(self) -> None:
+        self._stream: Any = None
+        self._whole: collections.deque[bytes] = collections.deque()
+
+    def of(self, stream: Any) -> Iterator[bytes]:
+        """Every line of an open file that has no buffer, with its end."""
+        self._stream = stream
+        rest = [b""]
+        while piece := stream.read(_PIECE):
+            first, *others = piece.split(b"\n")
+            rest.append(first)
+            if others:
+                self._whole += [b"".join(rest), *others[:-1]]
+                rest = [others[-1]]
+            while self._whole:
+                yield self._whole.popleft() + b"\n"
+        if last := b"".join(rest):
+            yield last
+
+    def at_hand(self) -> bool:
+        """Whether to go on is not to wait."""
+        if self._whole or self._stream is None or not hasattr(select, "poll"):
+            return True
+        look = select.poll()
+        try:
+            look.register(self._stream, select.POLLIN)
+        except OSError:  # no file of the system's: it is all there
+            return True
+        return bool(look.poll(0))
+
+
+_PIECE = 64 * 1024
 
 
 def ids(lines: Iterable[str], where: str, key: str | None = None) -> Iterator[str]:

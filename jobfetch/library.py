@@ -13,13 +13,14 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
 import pydantic
+from msgspec.structs import replace
 
 from jobfetch import config, export, fetch
 from jobfetch.blocks import Held

@@ -22,14 +22,14 @@ from jobfetch.commands.account import connected as service_of
 from jobfetch.commands.ending import Endings, announce
 from jobfetch.commands.jobs import refuse_rows
 from jobfetch.commands.progress import Teller
-from jobfetch.commands.report import Common, Report, run
+from jobfetch.commands.report import STOPPING, Common, Report, run
 from jobfetch.errors import UsageError
 from jobfetch.fetch import Service, Wanted
 from jobfetch.fetch.after import failed, reason, write_failures, write_tables
 from jobfetch.fetch.batch import Books, Folder, Plan, needless
 from jobfetch.fetch.download import Target, download
 from jobfetch.fetch.sources import Allowance, Listed, Named, Source, asker
-from jobfetch.fetch.workers import Stop, Workers
+from jobfetch.fetch.workers import Stop, aside
 from jobfetch.manifest import FAILURES, NAME, Header, Manifest, refuse_other
 from jobfetch.model import Deadline, Format, fingerprint, origin
 from jobfetch.providers import PROVIDERS
@@ -63,11 +63,12 @@ class Options(Struct, frozen=True, kw_only=True):
     prom: str | None = None
     ping: str | None = None
 
-    def ids(self) -> Iterator[str]:
-        """The ids that are named, as they are needed."""
+    def ids(self) -> tuple[Iterable[str], Callable[[], bool]]:
+        """The ids that are named, as they are needed; and whether one can be had without waiting for whoever names them."""
         if isinstance(self.jobs, str):
-            return jobids.read(self.jobs, self.jobs_key)
-        return iter(self.jobs or ())
+            ids = jobids.Ids(self.jobs, self.jobs_key)
+            return ids, ids.at_hand
+        return self.jobs or (), lambda: True
 
     def endings(self) -> Endings:
         """Who is to be told how it ended."""
@@ -178,6 +179,8 @@ def connected(
     end; signals, where nothing else is said.
     """
     asked, books = session.asked, books or Books()
+    if asked.options.wait:
+        _open_many()
     gates: list[rates.Gate] = []
 
     def gate(deadline: Deadline) -> rates.Gate:
@@ -286,18 +289,29 @@ def _option(name: str) -> str:
 
 @contextlib.contextmanager
 def heard() -> Iterator[Stop]:
-    """Ctrl-C and SIGTERM are heard between two steps, not within one."""
+    """Ctrl-C, SIGTERM and a terminal that is gone are heard between two steps, not within one."""
     stop = Stop()
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {each: signal.getsignal(each) for each in STOPPING}
     for each, how in before.items():
-        # whoever started us in the background wants Ctrl-C to pass us by
+        # whoever started us in the background wants Ctrl-C to pass us by, and `nohup` that the terminal goes
         if how is not signal.SIG_IGN:
-            signal.signal(each, lambda number, _: stop.hear(terminated=number == signal.SIGTERM))
+            signal.signal(each, lambda number, _: stop.hear(terminated=number != signal.SIGINT))
     try:
         yield stop
     finally:
         for each, how in before.items():
             signal.signal(each, how)
+
+
+def _open_many() -> None:
+    """Each folder that a run waits in keeps two files open: take as many as the system lets a process have."""
+    try:
+        import resource  # noqa: PLC0415 - not everywhere
+    except ImportError:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # some systems name a number that they do not give
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _now() -> datetime:
@@ -317,8 +331,9 @@ def targets_of(desk: Desk, profile: str | None) -> Iterator[Target]:
     head = partial(header, service.provider, asked, profile)
     allowance = Allowance(asked.options.limit)
     if asked.options.jobs is not None:
-        ids = asked.options.ids()
-        yield Target(place=place, header=head(service.address), source=_named(desk, service, ids, allowance))
+        ids, at_hand = asked.options.ids()
+        named = Named(service=service, ids=ids, at_hand=at_hand, warn=desk.ui.warn_once, allowance=allowance)
+        yield Target(place=place, header=head(service.address), source=named)
     elif listing and group and not name:
         for each in _groups(desk):
             if allowance.left == 0:
@@ -329,10 +344,6 @@ def targets_of(desk: Desk, profile: str | None) -> Iterator[Target]:
             yield Target(place=place, header=head(here.address), source=_listed(desk, here, each.total, allowance))
     else:
         yield Target(place=place, header=head(service.address), source=_listed(desk, service, None, allowance))
-
-
-def _named(desk: Desk, service: Service, ids: Iterator[str], allowance: Allowance) -> Source:
-    return Named(service=service, ids=ids, warn=desk.ui.warn_once, allowance=allowance)
 
 
 def _listed(desk: Desk, service: Service, promised: int | None, allowance: Allowance) -> Source:
@@ -355,21 +366,13 @@ def _listed(desk: Desk, service: Service, promised: int | None, allowance: Allow
 
 
 def _groups(desk: Desk) -> list[pager.Group]:
-    """Every list of the project, asked for aside: a signal must not wait for the answer."""
-    service, stop = desk.plan.service, desk.plan.stop
+    """Every list of the project."""
+    service = desk.plan.service
     listing = service.provider.listing
     if listing is None or listing.groups is None:
         return []
-    with Workers(list=1) as workers:
-        stop.wakes.append(workers.wake)
-        workers.give("list", partial(pager.groups, listing.groups, service.address, asker(service)))
-        while workers.in_flight and not stop.asked:
-            for came in workers.take(1.0):
-                if came.error:
-                    raise came.error
-                found: list[pager.Group] = came.value
-                return found
-    return []
+    ask = partial(pager.groups, listing.groups, service.address, asker(service))
+    return aside(ask, desk.plan.waiting.deadline, desk.plan.stop) or []
 
 
 def header(spec: Provider, asked: Asked, profile: str | None, address: Address) -> Header:
@@ -403,7 +406,9 @@ def _tell_only(desk: Desk, targets: Iterator[Target], *, ids: bool) -> None:
                 stack.enter_context(manifest)
                 refuse_other(target.place, manifest.header, target.header)
             plan = replace(desk.plan, wanted=replace(desk.plan.wanted, output=target.place))
-            for page in target.source.first():
+            pages = target.source.first()
+            following = partial(next, pages, None)
+            while (page := aside(following, desk.plan.waiting.deadline, desk.plan.stop)) is not None:
                 for item in page:
                     entry = None if manifest is None else manifest.last(item.job_id)
                     if entry and needless(entry, item, plan) and entry.intact(target.place, verify=plan.verify):

@@ -175,7 +175,7 @@ def _bug(ui: Ui, bug: Exception, *, verbose: int) -> int:
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
     """The work has ended: a signal that comes now finds nothing to stop, and costs neither files nor verdict."""
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {each: signal.getsignal(each) for each in STOPPING}
     for each in before:
         signal.signal(each, signal.SIG_IGN)
     try:
@@ -185,32 +185,43 @@ def _undisturbed() -> Iterator[None]:
             signal.signal(each, how)
 
 
+#: Signals that end a run in order: whoever stops it, or the terminal that is gone, where there is such a thing.
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+STOPPING = (signal.SIGINT, *_ENDING)
+
 #: Seconds until a signal that was lost comes again.
 _MOMENT = 0.01
 
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """SIGTERM ends the command like Ctrl-C does: in order, with a verdict."""
+    """SIGTERM and SIGHUP end the command like Ctrl-C does: in order, with a verdict."""
+    # one that is ignored stays so: that is what `nohup` does
+    before = {each: how for each in _ENDING if (how := signal.getsignal(each)) is not signal.SIG_IGN}
 
     def terminate(*_: Any) -> NoReturn:
         # once is enough: a second one must not cost the verdict
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
         raise Terminated("terminated", hint="run the same line again: it goes on where this run stopped")
 
     def lost(dropped: sys.UnraisableHookArgs) -> None:
         # Python drops what is raised while an object is collected; the signal comes once more, a moment later
         if isinstance(dropped.exc_value, Terminated | KeyboardInterrupt):
-            signal.signal(signal.SIGTERM, terminate)
-            number = signal.SIGTERM if isinstance(dropped.exc_value, Terminated) else signal.SIGINT
+            for each in before:
+                signal.signal(each, terminate)
+            number = next(iter(before)) if isinstance(dropped.exc_value, Terminated) else signal.SIGINT
             threading.Timer(_MOMENT, _thread.interrupt_main, (number,)).start()
         else:
             hook(dropped)
 
-    before, hook = signal.signal(signal.SIGTERM, terminate), sys.unraisablehook
+    hook = sys.unraisablehook
+    for each in before:
+        signal.signal(each, terminate)
     sys.unraisablehook = lost
     try:
         yield
     finally:
         sys.unraisablehook = hook
-        signal.signal(signal.SIGTERM, before)
+        for each, how in before.items():
+            signal.signal(each, how)

@@ -18,7 +18,7 @@ from typing import Protocol
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from jobfetch import disk
+from jobfetch import disk, poll
 from jobfetch.errors import (
     BadReply,
     DiskError,
@@ -143,6 +143,8 @@ class Folder:
         self.books = books
         self.manifest = manifest
         self.pending: dict[str, Pending] = {}
+        #: looks in a row that failed, of the jobs that a wait asks about again
+        self._failed_looks: dict[str, int] = {}
         #: one job that has not ended, and why so: to be told for all of them
         self._example: tuple[str, JobfetchError | None] = ("", None)
 
@@ -212,6 +214,7 @@ class Folder:
         """Write down what jobs came to, all at once, and only then count it."""
         if isinstance(self.books.ending, DiskError):
             return  # what comes in now lies there whole, and is asked for once more
+        kept = [self._waited_for(each) for each in kept]
         try:
             if any(each.file for each in kept):
                 disk.sync_folder(self.manifest.folder)
@@ -221,6 +224,16 @@ class Folder:
             return
         for each in kept:
             self._count(each)
+
+    def _waited_for(self, kept: Kept) -> Kept:
+        """While one waits, a look that failed is no outcome until too many have failed in a row: the job may still run."""
+        job_id, error = kept.outcome.job_id, kept.outcome.error
+        failures = self._failed_looks.pop(job_id, 0) + 1
+        if error is None or not (error.transient and self.plan.waiting.wait) or failures >= poll.MOST_FAILED_LOOKS:
+            return kept
+        self._failed_looks[job_id] = failures
+        shown = StillRunning(f"job {job_id} may still be running; last: {error.message}", retry_at=error.retry_at)
+        return replace(kept, outcome=replace(kept.outcome, exit=shown.exit, error=shown))
 
     def _entry(self, kept: Kept) -> Entry | None:
         """The line for a job; None where it would say nothing new."""
@@ -274,7 +287,8 @@ class _Pass:
         folder, workers = self.folder, self.workers
         while True:
             self._feed()
-            if not workers.in_flight and (self._finished() or not folder.may_go_on()):
+            # a list that does not come, from a pipe that nobody closes, holds nothing up that has to end
+            if not workers.busy[_JOBS] and (self._finished() or not folder.may_go_on()):
                 break
             if workers.in_flight:
                 self._gather()

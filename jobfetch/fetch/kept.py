@@ -14,6 +14,8 @@ from jobfetch.model import Outcome
 
 # quotes within JSON text are escaped, so that this stands between two members only
 _FETCHED_AT = re.compile(rb',"fetched_at":"[^"]*"(?=,"result":)')
+#: Bytes of a record in which that moment is looked for: it stands before the result, which may be of any size.
+_HEAD = 16 << 20
 
 
 class Kept(Struct, frozen=True):
@@ -41,6 +43,10 @@ class Kept(Struct, frozen=True):
 def essence(path: Path) -> bytes | None:
     """A hash of a result without the moment when it was fetched; None where there is no file."""
     try:
-        return hashlib.sha256(_FETCHED_AT.sub(b"", path.read_bytes(), count=1)).digest()
+        with path.open("rb") as file:
+            digest = hashlib.sha256(_FETCHED_AT.sub(b"", file.read(_HEAD), count=1))
+            while chunk := file.read(_HEAD):
+                digest.update(chunk)
+            return digest.digest()
     except OSError:
         return None

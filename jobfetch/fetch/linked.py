@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -112,42 +111,40 @@ def _asset(
 
 
 def walked(service: Service, place: Path, parts: Parts, *, swept: bool = False) -> StoredAsset:
-    """Store what comes window by window, a line each; fewer than promised is told of."""
-    lines: list[bytes] = []
-    path, problem = f"links.{parts.name}", None
-    try:
-        for request in parts.requests:
-            document = checked(service, service.follow(request)).document
-            raw = next((raw for path in parts.paths if (raw := document.raw(path)) is not None), document.whole)
-            window = [compact(bytes(element)) + b"\n" for element in elements(raw)]
-            # a server that repeats itself, or never ends, is not walked for ever
-            repeated = bool(window) and window == lines[-len(window) :]
-            lines += [] if repeated else window
-            if not window or repeated or len(lines) > parts.count:
-                break
-    except JobfetchError as error:
-        if _ends_the_job(error):
-            raise
-        problem = error.message
-    if len(lines) != parts.count:
-        problem = f"{len(lines)} of {parts.count} {parts.name} came" + (f": {problem}" if problem else "")
-    return _stored(place / f"{parts.name}{PARTS_SUFFIX}", path, lines, problem, swept=swept)
+    """Store what comes window by window, a line each as it comes; fewer than promised is told of."""
+    path, problem, count, last = place / f"{parts.name}{PARTS_SUFFIX}", None, 0, b""
+    with disk.replacing(path, swept=swept) as file, overheard(file, hashed) as sink:
+        try:
+            for request in parts.requests:
+                window = _window(service, parts, request)
+                lines = b"".join(window)
+                # a server that repeats itself, or never ends, is not walked for ever
+                if not window or lines == last:
+                    break
+                sink.write(lines)
+                count, last = count + len(window), lines
+                if count > parts.count:
+                    break
+        except JobfetchError as error:
+            if _ends_the_job(error):
+                raise
+            problem = error.message
+        length, [digest] = file.tell(), sink.heard()
+    if count != parts.count:
+        problem = f"{count} of {parts.count} {parts.name} came" + (f": {problem}" if problem else "")
+    name = f"{place.name}/{path.name}"
+    return StoredAsset(path=f"links.{parts.name}", file=name, bytes=length, sha256=digest, error=problem)
+
+
+def _window(service: Service, parts: Parts, request: Request) -> list[bytes]:
+    document = checked(service, service.follow(request)).document
+    raw = next((raw for path in parts.paths if (raw := document.raw(path)) is not None), document.whole)
+    return [compact(bytes(element)) + b"\n" for element in elements(raw)]
 
 
 def _ends_the_job(error: JobfetchError) -> bool:
     """Whether linked files must wait for another run: nothing of theirs is lost by coming back."""
     return ends_the_run(error) or isinstance(error, StillRunning)
-
-
-def _stored(path: Path, link: str, chunks: Iterable[bytes], problem: str | None, *, swept: bool) -> StoredAsset:
-    digest = hashlib.sha256()
-    with disk.replacing(path, swept=swept) as file:
-        for chunk in chunks:
-            digest.update(chunk)
-            file.write(chunk)
-        length = file.tell()
-    name = f"{path.parent.name}/{path.name}"
-    return StoredAsset(path=link, file=name, bytes=length, sha256=digest.hexdigest(), error=problem)
 
 
 def folder_of(wanted: Wanted, job_id: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
@@ -14,6 +13,9 @@ from jobfetch.model import Reply, Request, fingerprint
 from jobfetch.spec import Item, ListApi, check_job_id
 
 Pages = Iterator[list[Item]]
+
+#: Ids that make a page, where no service says so; and about as many jobs as a page of a service's list names.
+PAGE = 100
 
 
 class Allowance(Struct):
@@ -70,7 +72,10 @@ class Listed(Struct, frozen=True, kw_only=True):
         return limited(self._walk(self.seen, self.promised), self.allowance)
 
     def again(self, job_ids: tuple[str, ...]) -> Pages:
-        """Those of these jobs that the list still names, then the others."""
+        """Those of these jobs that the list still names, then the others; each by itself where that takes fewer requests."""
+        if len(job_ids) * PAGE < len(self.seen):
+            yield from batched(job_ids)
+            return
         wanted, seen = set(job_ids), set[int]()
         for page in self._walk(seen, None):
             yield [item for item in page if item.job_id in wanted]
@@ -100,6 +105,8 @@ class Named(Struct, frozen=True, kw_only=True):
     service: Service
     ids: Iterable[str]
     warn: Callable[[str], None]
+    #: whether the next id is there already
+    at_hand: Callable[[], bool] = lambda: True
     allowance: Allowance = field(default_factory=Allowance)
     seen: set[int] = field(default_factory=set)
     whole: bool = False
@@ -111,7 +118,7 @@ class Named(Struct, frozen=True, kw_only=True):
 
     def first(self) -> Pages:
         """The ids in their order, each once. `UsageError` for one that the service cannot have given out."""
-        return limited(batched(self._fresh()), self.allowance)
+        return limited(batched(self._fresh(), self.at_hand), self.allowance)
 
     def again(self, job_ids: tuple[str, ...]) -> Pages:
         """These jobs, with their states where the service tells many at once."""
@@ -131,11 +138,16 @@ class Named(Struct, frozen=True, kw_only=True):
                 yield job_id
 
 
-def batched(job_ids: Iterable[str], size: int = 100) -> Pages:
-    """Ids as pages of jobs of which nothing else is known, read as they are needed."""
-    rest = iter(job_ids)
-    while page := list(itertools.islice(rest, size)):
-        yield [Item(job_id) for job_id in page]
+def batched(job_ids: Iterable[str], at_hand: Callable[[], bool] = lambda: True) -> Pages:
+    """Ids as pages of jobs of which nothing else is known: as many as there are to be had, and not more than are needed."""
+    page: list[Item] = []
+    for job_id in job_ids:
+        page.append(Item(job_id))
+        if len(page) >= PAGE or not at_hand():
+            yield page
+            page = []
+    if page:
+        yield page
 
 
 def limited(pages: Pages, allowance: Allowance) -> Pages:

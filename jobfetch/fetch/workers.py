@@ -7,11 +7,14 @@ import queue
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from msgspec import Struct
 
-from jobfetch.errors import Interrupted, JobfetchError, Terminated
+from jobfetch.errors import Interrupted, JobfetchError, StillRunning, Terminated
+from jobfetch.model import Deadline
+
+T = TypeVar("T")
 
 
 class Came(Struct, frozen=True):
@@ -129,3 +132,29 @@ class Stop:
         if not self.asked:
             with contextlib.suppress(queue.Empty):
                 self._heard.get(timeout=seconds)
+
+
+#: Seconds between two looks whether a signal came that nothing woke us for.
+_LOOK = 1.0
+
+
+def aside(work: Callable[[], T], deadline: Deadline, stop: Stop) -> T | None:
+    """What work gives that a thread aside does, since neither a signal nor the deadline is to wait for it.
+
+    None where a signal came; `StillRunning` where the deadline did.
+    """
+    with Workers(aside=1) as workers:
+        stop.wakes.append(workers.wake)
+        try:
+            workers.give("aside", work)
+            while not stop.asked:
+                if (left := deadline.left()) <= 0:
+                    raise StillRunning("the deadline passed", hint="--timeout gives it longer")
+                for came in workers.take(min(_LOOK, left)):
+                    if came.error:
+                        raise came.error
+                    found: T = came.value
+                    return found
+        finally:
+            stop.wakes.remove(workers.wake)
+    return None

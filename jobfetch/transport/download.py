@@ -22,6 +22,8 @@ _LENGTH = re.compile(r"[0-9]{1,19}")
 _SETTLED = timedelta(seconds=60)
 
 _PART, _NO_SUCH_PART = 206, 416
+#: Replies that bring a whole file: as it is, or as a proxy has changed it. 202 and 204 bring none.
+_WHOLE = frozenset({200, 203})
 
 
 class Download(Struct, kw_only=True):
@@ -48,7 +50,7 @@ class Download(Struct, kw_only=True):
         """Make ready for the body of a good reply; whether it is wanted, which a rest is not that does not fit.
 
         Raises:
-            BadReply: a part came, and everything was asked for.
+            BadReply: a part came, and everything was asked for; or there is no file in it; or nobody can say how long it is.
 
         """
         if reply.status == _PART and not self.asking:
@@ -58,10 +60,12 @@ class Download(Struct, kw_only=True):
                 return True
             self.drop()
             return False
+        if reply.status not in _WHOLE:
+            raise BadReply(f"{safe_url(reply.url)} answered with HTTP {reply.status}, which brings no file")
         self.drop()
+        length = _length(reply)
         if "content-encoding" not in reply.headers:  # what is packed is counted and cut where its file is not
-            length = reply.headers.get("content-length", "").strip()
-            self.total = int(length) if _LENGTH.fullmatch(length) else None
+            self.total = length
             self.source, self.version = safe_url(reply.url), self._version(reply)
         return True
 
@@ -111,3 +115,15 @@ class Download(Struct, kw_only=True):
         date = http_date(changed)
         sent = http_date(reply.headers.get("date", "")) or self.now()
         return changed if date and changed.isascii() and changed.isprintable() and sent - date >= _SETTLED else ""
+
+
+def _length(reply: Reply) -> int | None:
+    """The length that a reply is said to have; `BadReply` where that is none, or two (RFC 9110, section 8.6)."""
+    said = reply.headers.get("content-length", "").strip()
+    if not said:
+        return None
+    told = {each.strip() for each in said.split(",")}
+    length = told.pop()
+    if told or not _LENGTH.fullmatch(length):
+        raise BadReply(f"{safe_url(reply.url)} sent a file of {said[:40]!r} bytes, which is no length")
+    return int(length)

@@ -298,6 +298,12 @@ _CUT_HINT = "run the same line again; a proxy in between may be cutting replies"
 
 _TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], type[JobfetchError], str, str], ...] = (
     (
+        (requests.exceptions.InvalidHeader, urllib3.exceptions.InvalidHeader),
+        BadReply,
+        "sent headers that contradict each other",
+        "a proxy in between may have changed the reply",
+    ),
+    (
         (requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema),
         ConfigError,
         "is to be reached through a proxy that cannot be used",

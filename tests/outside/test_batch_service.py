@@ -169,6 +169,89 @@ def test_a_run_that_waits_for_ids_from_a_pipe_can_be_interrupted(jobfetch: Progr
     assert process.returncode == 130
 
 
+def test_jobs_from_a_pipe_are_fetched_as_they_come(jobfetch: Program, out: Path) -> None:
+    with jobfetch.start("batch", "download", "cognite", "--jobs", "-", "-o", out) as process:
+        assert process.stdin
+        for job_id in ("200", "205"):
+            process.stdin.write(f"{job_id}\n".encode())
+            process.stdin.flush()
+            # whoever names them waits for this one before naming the next
+            until((out / f"{job_id}.json").exists)
+        process.stdin.close()
+        assert process.wait(timeout=HANGS) == 0
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--wait",)])
+def test_a_pipe_that_nobody_closes_holds_no_run_up_beyond_its_deadline(
+    jobfetch: Program, out: Path, more: tuple[str, ...]
+) -> None:
+    line = ("batch", "download", "cognite", "--jobs", "-", "-o", out, "--timeout", "1.5", "--json")
+    with jobfetch.start(*line, *more) as process:
+        assert process.stdin
+        process.stdin.write(b"200\n")
+        process.stdin.flush()
+        assert process.wait(timeout=HANGS) == 75
+        assert process.stdout
+        verdict = json.loads(process.stdout.read())
+    assert verdict["counts"].get("succeeded", 0) == len(list(out.glob("200.json"))) == ("--dry-run" not in more)
+
+
+RUNNING = reply(DONE.replace(b"Completed", b"Running"))
+
+
+@pytest.mark.parametrize("trouble", [DOWN, b"", reply(DONE)[:-9]], ids=["down", "hung up", "cut"])
+def test_a_look_that_fails_is_no_end_for_a_job_that_is_waited_for(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any], out: Path, trouble: bytes
+) -> None:
+    # four fail in a row, a good one comes, and four fail again
+    bad = {*range(1, 5), *range(6, 10)}
+    noted = Noted(lambda before: trouble if before in bad else reply(DONE) if before == 10 else RUNNING)
+    line = ("--wait", "--interval", "0.05", "--retries", "0", "--json")
+    run = vision(serve(noted), 1, *line)
+    assert (run.code, run.verdict["counts"], len(noted.at)) == (0, {"succeeded": 1}, 11)
+    assert '"exit_code":10' not in (out / "made" / "manifest.jsonl").read_text()
+
+
+def test_a_job_whose_looks_fail_again_and_again_is_given_up(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
+) -> None:
+    noted = Noted(lambda before: DOWN if before else RUNNING)
+    run = vision(serve(noted), 1, "--wait", "--interval", "0.05", "--retries", "0", "--json")
+    assert (run.code, run.verdict["counts"], len(noted.at)) == (10, {"unavailable": 1}, 6)
+
+
+def test_a_failed_look_by_which_the_deadline_comes_leaves_the_job_for_the_next_run(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
+) -> None:
+    noted = Noted(lambda before: DOWN if before else RUNNING)
+    run = vision(serve(noted), 1, "--wait", "--interval", "60", "--timeout", "1.5", "--retries", "0", "--json")
+    assert (run.code, run.verdict["counts"]) == (75, {"running": 1})
+
+
+def test_a_job_that_asked_to_be_left_alone_is_whatever_a_list_says_of_it(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    at: list[tuple[str, float]] = []
+
+    def talk(peer: Peer) -> None:
+        asked = last_of(peer.head)
+        at.append((asked, time.monotonic()))
+        looks = sum(each == asked for each, _ in at)
+        # the list calls both done, the service itself says that both run at first, and when to come back for one
+        state = "completed" if asked == "b" or looks > 1 else "in_progress"
+        jobs = [{"id": each, "status": "completed"} for each in ("early", "late")]
+        data = {"jobs": jobs} if asked == "b" else {"job_id": asked, "status": state, "result": "/x"}
+        body = json.dumps({"success": True, "data": data}).encode()
+        peer.send(reply(body, *(["retry-after: 2"] if asked == "late" and looks == 1 else [])))
+
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "--batch", "b", "-o", out, "--base-url", serve(talk).url, "--wait")
+    program(*line, "--interval", "0.1", "--retries", "0", "--timeout", "20")
+    first, second = [moment for asked, moment in at if asked == "late"][:2]
+    assert second >= first + 2.0
+    assert sum(asked == "early" and moment < second for asked, moment in at) >= 2
+
+
 TWO_BATCHES = {
     "details": {"batches": [{"id": "one"}, {"id": "two"}]},
     "one": {"jobs": [{"id": "1", "status": "in_progress"}, {"id": "2", "status": "in_progress"}]},
@@ -194,6 +277,16 @@ def test_what_ends_the_run_leaves_the_folders_that_wait_in_order(
     assert (run.code, run.verdict["counts"]) == (3, {"running": 2})
     assert run.verdict["outputs"] == [str(out / "one" / "manifest.jsonl")]
     assert not (out / "one" / ".jobfetch.lock").exists()
+
+
+def test_a_run_waits_in_more_folders_than_a_process_may_have_files_open(
+    jobfetch: Program, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    lists = {f"batch-{number}": {"jobs": [{"id": f"job-{number}", "status": "in_progress"}]} for number in range(40)}
+    server = serve(telling({"details": {"batches": [{"id": name} for name in lists]}, **lists}))
+    line = ("batch", "download", "playment", "-o", out, "--base-url", server.url, "--project", "p", "--wait")
+    run = jobfetch(*line, "--timeout", "2", "--json", prefix=("bash", "-c", 'ulimit -Sn 60; exec "$@"', "bash"))
+    assert (run.code, run.verdict["counts"]) == (75, {"running": 40}), run.said
 
 
 def test_an_undocumented_state_in_a_list_is_warned_of_once_a_run_and_costs_no_request(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,34 @@ def test_what_comes_over_an_open_line_is_what_comes_over_a_fresh_one(serve: Serv
         for each, where in ((line, server), (fresh, other))
     ]
     assert sent[0] == sent[1].strip("\r\n") + "\r\n\r\n"
+
+
+NO_FILE = {
+    "accepted, and not there yet": reply(BODY, status="202 Accepted"),
+    "no content": b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
+    "a reset form": reply(b"", status="205 Reset Content"),
+    "a part that nobody asked for": reply(BODY, status="206 Partial Content"),
+    "a length below nothing": reply(BODY, "Content-Length: -5"),
+    "two lengths": reply(BODY, f"Content-Length: {len(BODY)}", "Content-Length: 5"),
+    "a length in words": reply(BODY, "Content-Length: ten"),
+}
+
+
+@pytest.mark.parametrize("answer", NO_FILE.values(), ids=NO_FILE)
+def test_what_is_no_whole_file_is_none(serve: Serve, ask: Ask, answer: bytes) -> None:
+    file = BytesIO()
+    download = Download(file=file, now=lambda: datetime.now(UTC))
+    with pytest.raises(BadReply):
+        ask(serve(lambda peer: peer.send(answer)).url, download, purpose=Purpose.RESULT)
+    assert file.getvalue() == b""
+
+
+def test_a_length_that_is_said_twice_is_one(serve: Serve, ask: Ask) -> None:
+    file = BytesIO()
+    download = Download(file=file, now=lambda: datetime.now(UTC))
+    twice = reply(BODY, *[f"Content-Length: {len(BODY)}"] * 2)
+    ask(serve(lambda peer: peer.send(twice)).url, download, purpose=Purpose.RESULT)
+    assert (file.getvalue(), download.total) == (BODY, len(BODY))
 
 
 BAD: dict[str, tuple[bytes, type[JobfetchError]]] = {

@@ -14,7 +14,11 @@ from jobfetch.sandbox import Sandbox
 
 from .program import HANGS, MORTAL, VERDICT, Program, tree, until
 
-ENDS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
+ENDS = {
+    signal.SIGINT: (130, "interrupted"),
+    signal.SIGTERM: (143, "terminated"),
+    signal.SIGHUP: (143, "terminated"),
+}
 ANYWHERE = [("cognite", "750"), ("cognite", "753"), ("playment", "never"), ("playment", "slow-attachment")]
 
 
@@ -70,6 +74,35 @@ def test_what_was_done_before_a_signal_stays_done(jobfetch: Program, sandbox: Sa
     assert verdict["exit_code"] == 143
     assert verdict["outputs"] == [str(out / "done.json")]
     assert list(tree(out)) == ["done.json"]
+
+
+def test_a_batch_whose_terminal_is_gone_ends_in_order_and_tells_whoever_is_told(
+    jobfetch: Program, sandbox: Sandbox, out: Path
+) -> None:
+    line = ("batch", "download", "cognite", "--jobs", "-", "-o", out, "--wait", "--report", out / "report.json")
+    with jobfetch.start(*line, start_new_session=True) as process:
+        assert process.stdin
+        process.stdin.write(b"200\n750\n")
+        process.stdin.close()
+        until((out / "200.json").exists)
+        until(lambda: any("750" in one.path for one in sandbox.asked()))
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=HANGS) == 143
+    report = json.loads((out / "report.json").read_text())
+    assert (report["exit_code"], report["counts"]["succeeded"]) == (143, 1)
+
+
+def test_a_run_that_is_to_outlive_its_terminal_does(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:
+    line = ("batch", "download", "cognite", "--jobs", "-", "-o", out, "--wait", "--interval", "0.1")
+    with jobfetch.start(*line, prefix=("nohup",)) as process:
+        assert process.stdin
+        process.stdin.write(b"750\n")
+        process.stdin.close()
+        until(lambda: any("750" in one.path for one in sandbox.asked()))
+        process.send_signal(signal.SIGHUP)
+        asked = len(sandbox.asked())
+        until(lambda: len(sandbox.asked()) > asked + 2)
+        assert process.poll() is None
 
 
 def _verdict(told: bytes) -> Any:

@@ -234,12 +234,12 @@ def test_a_line_without_an_id_is_named(lines: list[str], key: str | None, what: 
 def test_a_file_of_ids_is_read_as_utf8_or_refused(tmp_path: Path) -> None:
     file = tmp_path / "ids"
     file.write_bytes("\ufeffä\n".encode())
-    assert list(jobids.read(str(file))) == ["ä"]
+    assert list(jobids.Ids(str(file))) == ["ä"]
     file.write_bytes(b"a\n\xff\n")
     with pytest.raises(UsageError, match="line 2 is not UTF-8"):
-        list(jobids.read(str(file)))
+        list(jobids.Ids(str(file)))
     with pytest.raises(UsageError, match="No such file"):
-        list(jobids.read(str(tmp_path / "none")))
+        list(jobids.Ids(str(tmp_path / "none")))
 
 
 @pytest.mark.parametrize("code", [9, 99, -1])

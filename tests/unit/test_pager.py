@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,7 +11,8 @@ import pytest
 
 from jobfetch import pager
 from jobfetch.errors import BadReply, Unavailable
-from jobfetch.fetch.sources import Allowance, limited
+from jobfetch.fetch.service import Service
+from jobfetch.fetch.sources import PAGE, Allowance, Listed, limited
 from jobfetch.model import Reply, Request, State
 from jobfetch.paging import Cursor, NextUrl, Offset, Page, PageNumber
 from jobfetch.providers import justcrawl, playment
@@ -212,6 +214,37 @@ def test_the_walk_is_lazy() -> None:
     assert asked == []
     assert sum(map(len, pages)) == 15
     assert len(asked) == 2
+
+
+def listed(many: int) -> tuple[Listed, list[str]]:
+    """A list of so many jobs that has been walked, and what it is asked from then on."""
+    asked: list[str] = []
+
+    def send(request: Request, **_: Any) -> Reply:
+        asked.append(request.url)
+        start = int(query(request).get("cursor", 0))
+        end = min(start + PAGE, many)
+        told = {"items": jobs(*range(start, end)), "next": str(end) if end < many else None}
+        return answer(told, request.url)
+
+    service = Service(provider=playment.PROVIDER, address=ADDRESS, send=send, now=lambda: datetime.now(UTC))
+    source = Listed(service=service, listing=listing(), warn=print)
+    assert sum(map(len, source.first())) == many
+    asked.clear()
+    return source, asked
+
+
+def test_a_few_jobs_of_a_long_list_are_asked_for_one_by_one_and_not_by_the_whole_list() -> None:
+    source, asked = listed(10 * PAGE)
+    assert [[item.job_id for item in page] for page in source.again(("7", "8"))] == [["7", "8"]]
+    assert asked == []
+
+
+def test_many_jobs_of_a_list_are_asked_for_by_the_list() -> None:
+    source, asked = listed(10 * PAGE)
+    wanted = tuple(map(str, range(20)))
+    assert [item.job_id for page in source.again(wanted) for item in page] == [*wanted]
+    assert len(asked) == 10
 
 
 # --- what an item tells ---
