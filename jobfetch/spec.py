@@ -335,12 +335,14 @@ class JobApi(Struct, frozen=True, kw_only=True):
     service has not filled it in, which is *running*. `partial` reads the parts that failed: a job that succeeded with
     any of them is *partial*. `assets` finds links in the result's own bytes, `parts` what comes window by window.
     Where one request cannot tell, `probe` looks with as many as it takes. `kinds` maps a setting `kind` to a path, for
-    services whose jobs have several. Headers of a reply that are named in `echo` go along with the next look.
+    services whose jobs have several. Headers of a reply that are named in `echo` go along with the next look. Where a
+    reply says at `id` whose it is, one about another job is an error.
     """
 
     path: str
     words: Words
     kinds: Mapping[str, str] = field(default_factory=dict)
+    id: str | None = None
     echo: tuple[str, ...] = ()
     probe: Callable[[Send, Address, datetime], Status] | None = None
     id_pattern: re.Pattern[str] = re.compile("[^\x00-\x1f\x7f\ud800-\udfff]{1,512}")
@@ -605,6 +607,7 @@ def job_headers(provider: Provider, address: Address) -> Mapping[str, str]:
 def read_status(provider: Provider, address: Address, reply: Reply, now: datetime) -> Status:
     """What a good status reply says about the job."""
     job, document = provider.job, reply.document
+    _refuse_another(job, address, reply)
     words = job.words.corrected(address.params.get("states"))
     state, word = words.read(reply)
     warnings = [warning] if (warning := promised_json(reply)) else []
@@ -635,6 +638,16 @@ def read_status(provider: Provider, address: Address, reply: Reply, now: datetim
         retry_after=wait_asked(reply, job.hint, now),
         warnings=tuple(warnings),
     )
+
+
+def _refuse_another(job: JobApi, address: Address, reply: Reply) -> None:
+    """`BadReply` where a reply is about another job: somebody in between has mixed replies up."""
+    told = reply.document.text(job.id) if job.id else None
+    if told and told.casefold() != address.job_id.casefold():
+        raise BadReply(
+            f"{safe_url(reply.url)} was asked about job {address.job_id} and answered about {told[:80]}",
+            hint="a cache or proxy in between may mix replies up; nothing of this one was kept",
+        )
 
 
 def undocumented(provider: Provider, word: str) -> str:

@@ -180,6 +180,7 @@ PROVIDER = Provider(
         example="123",
         path=_KINDS["vision/extract"],
         kinds=_KINDS,
+        id="jobId",
         # the siblings want the token of their first reply back on every later look
         echo=("x-job-token",),
         words=Words(

@@ -115,6 +115,7 @@ PROVIDER = Provider(
     job=JobApi(
         example="123e4567-e89b-12d3-a456-426614174000",
         path="/v2/extract/{job_id}",
+        id="id",
         words=Words(
             path="state",
             states={

@@ -103,6 +103,7 @@ PROVIDER = Provider(
     job=JobApi(
         example="3f3e8675-ca69-46d7-aa34-96f90fcbb732",
         path="/v1/projects/{project}/jobs/{job_id}",
+        id="data.job_id",
         words=Words(path="data.status", states={"completed": State.SUCCEEDED}),
         result=_result,
         assets=_assets,

@@ -16,9 +16,9 @@ GAP = 0.05
 
 DONE = (
     b'{"status":"Completed","createdTime":1730204346000,"startTime":1730204350120,"statusTime":1730204391007,'
-    b'"jobId":1,"items":[],"errorMessage":null}'
+    b'"items":[],"errorMessage":null}'
 )
-"""A job of Cognite's that is done."""
+"""A job of Cognite's that is done, whichever it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

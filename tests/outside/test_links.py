@@ -22,9 +22,14 @@ def told(body: object, status: str = "200 OK", *headers: str) -> bytes:
     return f"HTTP/1.1 {status}\r\n{kind}{more}{length}\r\n".encode() + data
 
 
-def extract(**common: object) -> dict[str, object]:
+def extract(job_id: str = "a", **common: object) -> dict[str, object]:
     """A finished job of Exabase's whose file is described like this."""
-    return {"id": "a", "state": "completed", "extraction": {"common": common}, "links": {}}
+    return {"id": job_id, "state": "completed", "extraction": {"common": common}, "links": {}}
+
+
+def asked_for(peer: Peer) -> str:
+    """The job that a request is about."""
+    return peer.head.split()[1].rpartition("/")[2]
 
 
 @pytest.fixture
@@ -84,10 +89,19 @@ def test_a_deadline_among_linked_files_is_told_as_such_even_with_allow_partial(
 
 def test_a_refusal_by_another_host_is_not_taken_for_ours(serve: Serve, fetch: Fetch, tmp_path: Path) -> None:
     store = serve(lambda peer: peer.send(told({"error": "who?"}, "401 Unauthorized")))
-    server = serve(lambda peer: peer.send(told(extract(thumbnail=f"{store.url}/t.png"))))
+    server = serve(lambda peer: peer.send(told(extract(asked_for(peer), thumbnail=f"{store.url}/t.png"))))
     run = fetch(server, "--assets", "-o", f"{tmp_path}/", ids=("a", "b"))
     assert run.code == 8
     assert {path.name for path in tmp_path.glob("*.json")} == {"a.json", "b.json"}
+
+
+def test_a_reply_about_another_job_is_never_stored_as_this_ones(serve: Serve, fetch: Fetch, tmp_path: Path) -> None:
+    server = serve(lambda peer: peer.send(told(extract("b"))))
+    run = fetch(server, "-o", f"{tmp_path}/", "--json")
+    assert (run.code, run.verdict["error"]["job_id"]) == (11, "a")
+    assert "asked about job a and answered about b" in run.said + run.verdict["error"]["message"]
+    assert not [*tmp_path.glob("*.json")]
+    assert fetch(server, "-o", f"{tmp_path}/", ids=("B",)).code == 0  # a service may write an id in its own way
 
 
 def test_what_a_service_echoes_is_hidden_in_the_record_too(serve: Serve, fetch: Fetch, tmp_path: Path) -> None:
@@ -119,7 +133,7 @@ def test_rows_that_cannot_be_had_again_are_not_written_over(serve: Serve, fetch:
 
     def talk(peer: Peer) -> None:
         gone = peer.head.startswith("GET /v2/extract/a ") and bool(cleaned)
-        peer.send(told({"id": "a", "state": "cleaned"} if gone else extract(size=1)))
+        peer.send(told({"id": "a", "state": "cleaned"} if gone else extract(asked_for(peer), size=1)))
 
     server = serve(talk)
     assert fetch(server, "-o", table, ids=("a", "b")).code == 0
