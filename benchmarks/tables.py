@@ -18,10 +18,10 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from measure import HERE, JOBFETCH, Run, held_by_all, table, timed
-from msgspec.structs import replace
 
 #: Predictions of a record: with them it has about 10 KB.
 PREDICTIONS = 75
