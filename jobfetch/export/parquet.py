@@ -6,12 +6,12 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Any, BinaryIO, NamedTuple
 
 from jobfetch.blocks import Block, Column
 from jobfetch.errors import UsageError
-from jobfetch.export.columns import are_plain, is_numeric
+from jobfetch.export.columns import are_plain
 from jobfetch.export.values import Read, readers
 
 #: Rows and bytes of a group, whichever is reached first.
@@ -20,36 +20,36 @@ GROUP_BYTES = 8 * 1024 * 1024
 #: After so many groups, memory that is free is given back: that takes time, too.
 _KEPT = 4
 _INT32 = array("i").itemsize
+#: Quotes of a token that is a text.
+_QUOTES = 2
 #: Bytes of a piece's column: a group of such pieces is still counted in 32 bits.
 _MOST = (1 << 31) - 1 - GROUP_BYTES
 
 
 class Cells(NamedTuple):
-    """Some values of a column on their way to Arrow: texts one behind the other, or Python's values.
+    """Some values of a column on their way to Arrow: texts one behind the other, UTF-8.
 
-    A number is still as it was written. Where `times` is given, each value comes so many times.
+    A number, true and false are still as they were written. Where `times` is given, each value comes so many times.
     """
 
-    #: UTF-8
-    joined: bytes = b""
+    joined: bytes
     #: how long each token was, nothing where there is none: a byte each, or int32 where they are `wide`
-    lengths: bytes = b""
-    wide: bool = False
+    lengths: bytes
+    wide: bool
     #: how much shorter a text is than its token
-    quotes: int = 0
-    values: Sequence[object] | None = None
+    quotes: int
     #: int32
     times: bytes | None = None
 
     @property
     def size(self) -> int:
         """Bytes, more or less."""
-        return len(self.joined) + len(self.lengths) + 8 * len(self.values or ()) + len(self.times or ())
+        return len(self.joined) + len(self.lengths) + len(self.times or ())
 
     @property
     def alike(self) -> tuple[object, ...]:
         """What is the same in values that are made one array."""
-        return self.values is None, self.times is None, self.wide, self.quotes
+        return self.times is None, self.wide, self.quotes
 
 
 Piece = tuple[int, list[Cells]]
@@ -72,7 +72,8 @@ def piece(block: Block, types: Mapping[str, str]) -> Piece:
 def _cells(block: Block, name: str, kind: str, read: Read) -> Cells:
     column = block.own.get(name)
     if column is None:
-        return Cells(values=[read(block.same.get(name, b""), name, block)], times=_int32([block.count]))
+        column = Column.of([block.same.get(name, b"")])
+        return _own(column, name, kind, read, block)._replace(times=_int32([block.count]))
     if column.times is not None:
         few = _own(Column.of(column.few), name, kind, read, block)
         return few._replace(times=_int32(column.times))
@@ -83,19 +84,26 @@ def _own(column: Column, name: str, kind: str, read: Read, block: Block) -> Cell
     if b"null" in column.joined:
         column = column.replaced([b"" if bytes(token) == b"null" else token for token in column.few])
     joined = column.joined
-    if kind in {"int64", "double"} and is_numeric(joined):
+    if kind in {"int64", "double", "boolean"}:
         return _texts(joined, column, 0)
     if kind == "string" and are_plain(joined, [*filter(None, column.few)]):
-        return _texts(joined.replace(b'"', b""), column, 2)
-    return Cells(values=[read(token, name, block) for token in column.few])
+        return _texts(joined.replace(b'"', b""), column, _QUOTES)
+    found = [read(token, name, block) for token in column.few]
+    texts = [None if text is None else str(text).encode() for text in found]
+    lengths = _int32(0 if text is None else len(text) + _QUOTES for text in texts)
+    return _fitting(Cells(b"".join(filter(None, texts)), lengths, wide=True, quotes=_QUOTES))
 
 
 def _texts(joined: bytes, column: Column, quotes: int) -> Cells:
     """Texts as they are in their tokens, without so many quotes."""
-    if len(joined) > _MOST:
-        raise UsageError("a column of one record is too long for parquet", hint="take csv or ndjson")
     wide = column.lengths is None
-    return Cells(joined, column.lengths or _int32(map(len, column.few)), wide, quotes)
+    return _fitting(Cells(joined, column.lengths or _int32(map(len, column.few)), wide, quotes))
+
+
+def _fitting(cells: Cells) -> Cells:
+    if len(cells.joined) > _MOST:
+        raise UsageError("a column of one record is too long for parquet", hint="take csv or ndjson")
+    return cells
 
 
 def _int32(numbers: Iterable[int]) -> bytes:
@@ -143,12 +151,8 @@ def _column(arrow: Any, group: Sequence[Cells], kind: Any) -> Any:
 
 
 def _array(arrow: Any, some: Sequence[Cells], kind: Any) -> Any:
-    first = some[0]
-    if first.values is None:
-        found = _decoded(arrow, some, kind)
-    else:
-        found = arrow.array([*chain.from_iterable(cells.values or () for cells in some)], type=kind)
-    if first.times is None:
+    found = _decoded(arrow, some, kind)
+    if some[0].times is None:
         return found
     bounds = _sums(arrow, _numbers(arrow, (cells.times or b"" for cells in some), wide=True))
     rows = arrow.nulls(bounds[-1].as_py())
@@ -156,16 +160,28 @@ def _array(arrow: Any, some: Sequence[Cells], kind: Any) -> Any:
 
 
 def _decoded(arrow: Any, some: Sequence[Cells], kind: Any) -> Any:
-    compute = arrow.compute
-    quotes, nothing = (arrow.scalar(number, arrow.int32()) for number in (some[0].quotes, 0))
     lengths = _numbers(arrow, (cells.lengths for cells in some), wide=some[0].wide)
-    inside = compute.max_element_wise(compute.subtract(lengths, quotes), nothing)
-    buffers = [None, _sums(arrow, inside).buffers()[1], arrow.py_buffer(b"".join(cells.joined for cells in some))]
+    there = lengths.cast(arrow.bool_())
+    buffers = [
+        there.buffers()[1] if there.false_count else None,
+        _sums(arrow, _less(arrow, lengths, some[0].quotes)).buffers()[1],
+        arrow.py_buffer(b"".join(cells.joined for cells in some)),
+    ]
     found = arrow.Array.from_buffers(arrow.string(), len(lengths), buffers)
-    there = compute.not_equal(lengths, nothing)
-    found = found if compute.all(there).as_py() else compute.if_else(there, found, None)
     # an exact look has found that every number is given back
     return found if kind == arrow.string() else found.cast(kind)
+
+
+# Arrow takes no number and no list of Python's here: to look at one, it imports pandas where there is one.
+
+
+def _less(arrow: Any, lengths: Any, quotes: int) -> Any:
+    """Lengths without quotes; none is below nothing."""
+    if not quotes:
+        return lengths
+    compute, count = arrow.compute, len(lengths)
+    fewer, nothing = (_numbers(arrow, (_int32([each]) * count,), wide=True) for each in (quotes, 0))
+    return compute.max_element_wise(compute.subtract(lengths, fewer), nothing)
 
 
 def _numbers(arrow: Any, numbers: Iterable[bytes], *, wide: bool) -> Any:
@@ -176,5 +192,5 @@ def _numbers(arrow: Any, numbers: Iterable[bytes], *, wide: bool) -> Any:
 
 def _sums(arrow: Any, lengths: Any) -> Any:
     """Where each of these begins, and where the last one ends (int32)."""
-    nothing = arrow.array([0], type=arrow.int32())
+    nothing = _numbers(arrow, (_int32([0]),), wide=True)
     return arrow.compute.cumulative_sum(arrow.concat_arrays([nothing, lengths]))
