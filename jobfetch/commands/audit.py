@@ -19,8 +19,9 @@ from jobfetch.commands.report import Common, Report, run
 from jobfetch.errors import ConfigError, Exit, FolderLocked, JobfetchError, Partial, UsageError, recorded
 from jobfetch.fetch import Wanted
 from jobfetch.fetch.after import reason
-from jobfetch.fetch.batch import Books, counted
+from jobfetch.fetch.attempt import counted
 from jobfetch.fetch.download import Target
+from jobfetch.fetch.plan import Books
 from jobfetch.fetch.sources import Named
 from jobfetch.manifest import NAME, Header, Manifest
 from jobfetch.model import Format, Json, Tally

@@ -26,8 +26,10 @@ from jobfetch.commands.report import STOPPING, Common, Report, run
 from jobfetch.errors import UsageError
 from jobfetch.fetch import Service, Wanted
 from jobfetch.fetch.after import failed, reason, write_failures, write_tables
-from jobfetch.fetch.batch import Books, Folder, Plan, needless
+from jobfetch.fetch.attempt import needless
+from jobfetch.fetch.batch import Folder
 from jobfetch.fetch.download import Target, download
+from jobfetch.fetch.plan import Books, Plan
 from jobfetch.fetch.sources import Allowance, Listed, Named, Source, asker
 from jobfetch.fetch.workers import Stop, aside
 from jobfetch.manifest import FAILURES, NAME, Header, Manifest, refuse_other

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jobfetch.errors import Exit, JobfetchError
-from jobfetch.fetch.batch import Books, Progress
+from jobfetch.fetch.plan import Books, Progress
 from jobfetch.model import Outcome, Status
 from jobfetch.ui import Ui
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jobfetch import disk, export
 from jobfetch.errors import Exit
-from jobfetch.fetch.batch import counted
+from jobfetch.fetch.attempt import counted
 from jobfetch.fetch.rows import maker
 from jobfetch.fetch.service import Service, Wanted
 from jobfetch.manifest import FAILURES, Entry, Manifest, Problem

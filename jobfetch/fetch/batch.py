@@ -9,33 +9,26 @@ and the ids of those that still run.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from datetime import datetime
-from functools import cached_property, partial
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Iterator
+from functools import partial
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from jobfetch import disk, poll
 from jobfetch.errors import (
-    BadReply,
     DiskError,
     Exit,
     JobfetchError,
     StillRunning,
-    Unauthorized,
     UsageError,
-    recorded,
 )
-from jobfetch.fetch import get
-from jobfetch.fetch.kept import Kept, essence
-from jobfetch.fetch.service import Service, Waiting, Wanted, ends_the_run
-from jobfetch.fetch.streak import Streak
-from jobfetch.fetch.workers import Came, Stop, Workers
+from jobfetch.fetch.attempt import attempt, counted, error_of, needless, refused, running, verified
+from jobfetch.fetch.kept import Kept
+from jobfetch.fetch.plan import Books, Pending, Plan
+from jobfetch.fetch.service import ends_the_run
+from jobfetch.fetch.workers import Came, Workers
 from jobfetch.manifest import Entry, Manifest, linked_files, problem
-from jobfetch.model import Outcome, State, Tally, rfc3339
+from jobfetch.model import State, rfc3339
 from jobfetch.spec import Item, check_job_id
 
 #: Seconds that requests on their way get after a first signal.
@@ -54,85 +47,6 @@ MOST_FAILED_ROUNDS = 5
 _JOBS, _LIST = "jobs", "list"
 
 Pages = Iterator[list[Item]]
-
-
-class Progress(Struct):
-    """How far a run has come, in jobs; `total` where it is known."""
-
-    done: int = 0
-    failed: int = 0
-    skipped: int = 0
-    running: int = 0
-    in_flight: int = 0
-    total: int | None = None
-    changed: int = 0
-    unchanged: int = 0
-    bytes: int = 0
-
-    @property
-    def settled(self) -> int:
-        """Jobs of which this run knows what they came to."""
-        return self.done + self.failed + self.skipped + self.running
-
-
-class Watcher(Protocol):
-    """Hears how a run goes on, in the thread that runs it."""
-
-    def progressed(self, progress: Progress) -> None:
-        """Something may have changed; called at least twice a second."""
-
-    def settled(self, outcome: Outcome) -> None:
-        """A job was asked for, and what it came to is recorded."""
-
-    def passed(self, problem: JobfetchError) -> None:
-        """A folder was left as it is, or its list broke off, beside what the run itself ends with."""
-
-
-class Plan(Struct, frozen=True, kw_only=True, dict=True):
-    """What a run shares over all its folders, and how it is to go about them.
-
-    `named` ids were given by the user, and are asked for whatever was recorded. `closed` gives the seconds for which
-    the service wants to be left alone. `wanted` is a record or raw bytes a job, in the manifest's folder.
-    """
-
-    service: Service
-    waiting: Waiting
-    wanted: Wanted
-    workers: int
-    stop: Stop
-    watcher: Watcher
-    closed: Callable[[], float] = lambda: 0.0
-    named: bool = False
-    refresh: bool = False
-    verify: bool = False
-
-    @cached_property
-    def once(self) -> Waiting:
-        """One look at a job: the rounds of a batch do the waiting."""
-        return replace(self.waiting, wait=False)
-
-
-class Books(Struct):
-    """What is known of a run so far, over all its folders."""
-
-    tally: Tally = field(default_factory=Tally)
-    progress: Progress = field(default_factory=Progress)
-    #: the error that ends the run, once there is one
-    ending: JobfetchError | None = None
-    #: whether jobs were left out because time was up
-    cut_short: bool = False
-    streak: Streak = field(default_factory=Streak)
-
-
-class Pending(Struct, frozen=True):
-    """A job that has not ended: its state, and when to ask again at the earliest, on the monotonic clock and by date.
-
-    There may be very many of them, so that what was said of each is not kept.
-    """
-
-    state: State | None
-    due: float
-    retry_at: datetime | None
 
 
 class Folder:
@@ -193,7 +107,7 @@ class Folder:
     def skip(self, entry: Entry) -> None:
         """A job that is done, as an earlier run has recorded it."""
         code = counted(entry, self.plan.wanted)
-        self._settle(entry.job_id, entry.state, code, _error_of(entry, code))
+        self._settle(entry.job_id, entry.state, code, error_of(entry, code))
         progress = self.books.progress
         if code is Exit.DONE:
             progress.skipped += 1
@@ -330,17 +244,17 @@ class _Pass:
         try:
             check_job_id(plan.service.provider, item.job_id)
         except UsageError as error:
-            return [Kept(_refused(item, error), asked=0)]
+            return [Kept(refused(item, error), asked=0)]
         entry = folder.manifest.last(item.job_id)
         if entry and needless(entry, item, plan):
             if plan.verify:
-                self.workers.give(_JOBS, partial(_verified, plan, item, entry))
+                self.workers.give(_JOBS, partial(verified, plan, item, entry))
                 return []
             if entry.intact(folder.manifest.folder):
                 folder.skip(entry)
                 return []
         if item.state and not item.state.terminal:
-            return [Kept(_running(item), asked=0)]
+            return [Kept(running(item), asked=0)]
         pending = folder.pending.get(item.job_id)
         if pending and pending.due > plan.waiting.deadline.clock():
             # whatever a list says of it, the service wants to be left alone about this job until then
@@ -395,66 +309,3 @@ class _Pass:
             self.workers.halt()
             self.hurry = clock() + GRACE
         return stop.asked > 1 or clock() >= self.hurry or not self.workers.busy[_JOBS]
-
-
-# --- one job ---
-
-
-def needless(entry: Entry, item: Item, plan: Plan) -> bool:
-    """Whether a job need not be asked for, provided that its file is intact."""
-    if plan.refresh or not entry.done:
-        return False
-    if plan.named and counted(entry, plan.wanted) is not Exit.DONE:
-        return False
-    # a job that failed, and that the list tells something else of, was started again
-    again = entry.state in {State.FAILED, State.CANCELLED} and item.state not in {None, entry.state}
-    return not again
-
-
-def counted(entry: Entry, wanted: Wanted) -> Exit:
-    """What a recorded job counts as in this run."""
-    if entry.state is State.PARTIAL:
-        return Exit.DONE if wanted.allow_partial else Exit.PARTIAL
-    return entry.exit
-
-
-def attempt(plan: Plan, item: Item) -> Kept:
-    """`get` for one job, and what now lies on disk of it. Errors that end the run are raised."""
-    before = _before(plan, item)
-    try:
-        [outcome] = get(plan.service, plan.once, plan.wanted, [item.job_id], lambda *_: None)
-    except Unauthorized as error:
-        # this answer is for this job; whether it is for every other one as well is seen by theirs
-        outcome = Outcome(job_id=item.job_id, state=None, exit=error.exit, error=error)
-    return Kept.of(outcome, before)
-
-
-def _before(plan: Plan, item: Item) -> bytes | None:
-    """What there was of the job's result, to be compared with what comes now."""
-    path = plan.wanted.path(item.job_id) if plan.refresh else None
-    return essence(Path(path)) if path else None
-
-
-def _verified(plan: Plan, item: Item, entry: Entry) -> Entry | Kept:
-    """The entry itself where its file is what was written; otherwise what came of asking again."""
-    folder = plan.wanted.output
-    return entry if folder and entry.intact(folder, verify=True) else attempt(plan, item)
-
-
-def _refused(item: Item, error: UsageError) -> Outcome:
-    shown = BadReply(f"the list names a job that cannot be asked for: {error.message}", hint=error.hint)
-    return Outcome(job_id=item.job_id, state=None, exit=shown.exit, error=shown)
-
-
-def _running(item: Item) -> Outcome:
-    error = StillRunning(f"job {item.job_id} is still running ({item.state})", hint="run the same line again later")
-    return Outcome(job_id=item.job_id, state=item.state, exit=error.exit, error=error)
-
-
-def _error_of(entry: Entry, code: Exit) -> JobfetchError | None:
-    """The error that was recorded, as far as it was written down."""
-    if code is Exit.DONE:
-        return None
-    if entry.error:
-        return recorded(code, entry.error.message, entry.error.code)
-    return recorded(code, f"job {entry.job_id} ended, but some of it failed")

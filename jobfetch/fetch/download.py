@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from jobfetch import disk, locks
 from jobfetch.errors import DiskError, Exit, FolderLocked, JobfetchError, StillRunning
-from jobfetch.fetch.batch import MOST_FAILED_ROUNDS, TICK, Books, Folder, Plan
+from jobfetch.fetch.batch import MOST_FAILED_ROUNDS, TICK, Folder
+from jobfetch.fetch.plan import Books, Plan
 from jobfetch.fetch.service import ends_the_run
 from jobfetch.fetch.sources import Source, batched
 from jobfetch.manifest import ASSETS, LOCK, Header, Manifest

@@ -1,4 +1,4 @@
-"""One request on the wire, and what came back: with `lines` the only module that knows requests and urllib3.
+"""One request on the wire, and what came back: with `lines` and `replies` the only module that knows requests and urllib3.
 
 It does not retry, does not follow redirects, and knows nothing of credentials: it gets headers and sends them.
 """
@@ -20,8 +20,9 @@ from requests.structures import CaseInsensitiveDict
 from jobfetch.errors import BadReply, ConfigError, CutReply, JobfetchError, StillRunning, Unavailable
 from jobfetch.model import Deadline, Purpose, Reply, Request, encode, origin, safe_url
 from jobfetch.transport.download import Download
-from jobfetch.transport.lines import Adapter, Heard
+from jobfetch.transport.lines import Adapter
 from jobfetch.transport.reaper import Reaper
+from jobfetch.transport.replies import Heard
 from jobfetch.transport.trust import Trust
 
 #: Bytes that may be held in memory to be parsed.

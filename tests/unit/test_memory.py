@@ -12,7 +12,8 @@ import pytest
 from jobfetch.errors import NotFound, StillRunning
 from jobfetch.fetch import Service, Waiting, Wanted
 from jobfetch.fetch.after import write_failures
-from jobfetch.fetch.batch import Books, Folder, Plan
+from jobfetch.fetch.batch import Folder
+from jobfetch.fetch.plan import Books, Plan
 from jobfetch.fetch.workers import Stop
 from jobfetch.manifest import Entry, Header, Manifest, problem
 from jobfetch.model import Deadline, Format, State

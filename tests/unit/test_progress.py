@@ -8,7 +8,7 @@ import pytest
 
 from jobfetch.commands.progress import Teller, size
 from jobfetch.errors import StillRunning, Unavailable
-from jobfetch.fetch.batch import Books, Progress
+from jobfetch.fetch.plan import Books, Progress
 from jobfetch.fetch.workers import Stop, Workers
 from jobfetch.ui import Ui
 
