@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal, Self
 import msgspec
 
 from jobfetch import disk
-from jobfetch.errors import ConfigError, Exit, JobfetchError, Partial, UsageError
+from jobfetch.errors import BadReply, ConfigError, Exit, JobfetchError, Partial, UsageError
 from jobfetch.model import State, StoredAsset, encode, fingerprint
 
 NAME = "manifest.jsonl"
@@ -98,6 +98,17 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def done(self) -> bool:
         """Whether there is nothing more to fetch."""
         return self.exit is Exit.DONE or self.last_word
+
+    def path(self, folder: Path) -> Path | None:
+        """Where its file lies; None where there is none, `BadReply` where its name is not the job's own: nobody wrote that here."""
+        if self.file is None:
+            return None
+        if self.file != f"{disk.safe_name(self.job_id)}.json":
+            raise BadReply(
+                f"{folder / NAME}: {self.file[:200]!r} is no name for the file of job {self.job_id}",
+                hint=f"jobfetch batch verify {folder} --repair fetches it again",
+            )
+        return folder / self.file
 
     def difference(self, folder: Path, *, verify: bool = False) -> str | None:
         """What is wrong with its files as they lie there, linked ones included, by size or by hash; None where nothing is.

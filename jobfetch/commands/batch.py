@@ -128,6 +128,7 @@ def settled(account: Account, options: Options, *, secret_stdin: bool = False) -
         raise UsageError("batch download fills a folder", hint="name one with -o DIR")
     shape = Format(options.format or account.text("format") or Format.JSON)
     refuse_rows(spec, options.rows, shape)
+    export.available(export.Table(format=shape))
     if options.jobs == "-" and secret_stdin:
         raise UsageError("--jobs - and --secret-stdin both read standard input", hint="put the ids into a file")
     if options.jobs is None and spec.listing is None:

@@ -94,9 +94,13 @@ def _write(path: Path | None, table: Table, saved: Saved) -> Survey:
             survey = write_table(table, saved, spool)
             to_stdout(spool)
         return survey
+    schema = _schema_path(path)
     with disk.replacing(path) as file:
         survey = write_table(table, saved, file)
-    with disk.replacing(_schema_path(path)) as file:
+        with disk.explained(schema):
+            # whoever is killed between the two leaves a table without its description, and never with another's
+            schema.unlink(missing_ok=True)
+    with disk.replacing(schema) as file:
         file.write(schema_of(table, survey))
     return survey
 

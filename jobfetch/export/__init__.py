@@ -2,6 +2,6 @@
 
 from jobfetch.export.columns import Survey
 from jobfetch.export.stdout import to_stdout
-from jobfetch.export.tables import SUFFIXES, Table, schema_of, table_for, write_table
+from jobfetch.export.tables import SUFFIXES, Table, available, schema_of, table_for, write_table
 
-__all__ = ["SUFFIXES", "Survey", "Table", "schema_of", "table_for", "to_stdout", "write_table"]
+__all__ = ["SUFFIXES", "Survey", "Table", "available", "schema_of", "table_for", "to_stdout", "write_table"]

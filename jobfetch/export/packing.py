@@ -42,15 +42,25 @@ def _gzip(file: BinaryIO) -> Any:
     return gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0)
 
 
+def available(packing: str) -> None:
+    """`UsageError` where what compresses so is not installed."""
+    if packing == "zst":
+        _zstd_module()
+
+
 def _zstd(file: BinaryIO) -> Any:
+    found = _zstd_module()
+    if found.__name__ == "zstandard":
+        return found.ZstdCompressor().stream_writer(file, closefd=False)
+    return found.ZstdFile(file, "wb")
+
+
+def _zstd_module() -> Any:
     for module in ("compression.zstd", "zstandard"):
         try:
-            found = import_module(module)
+            return import_module(module)
         except ImportError:
             continue
-        if module == "zstandard":
-            return found.ZstdCompressor().stream_writer(file, closefd=False)
-        return found.ZstdFile(file, "wb")
     raise UsageError(
         ".zst needs a library that is not installed here",
         hint="write .gz, or install jobfetch again with its extra: pipx install --force '.[zstd]' (README, Install)",

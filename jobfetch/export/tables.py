@@ -13,6 +13,7 @@ from msgspec import Struct
 from jobfetch.blocks import Block, Source, fewer
 from jobfetch.errors import BadReply, UsageError
 from jobfetch.export import lines
+from jobfetch.export import packing as packings
 from jobfetch.export.columns import Kinds, Survey, type_of
 from jobfetch.export.packing import packed, packing_of
 from jobfetch.model import Format, encode
@@ -75,13 +76,22 @@ def table_for(
     if (delimiter or csv_safe) and form is not Format.CSV:
         raise UsageError(f"--delimiter and --csv-safe are for csv, not for {form}")
     said = delimiter or ("\t" if suffix == ".tsv" else ",")
-    return Table(
+    table = Table(
         format=form,
         columns=tuple(dict.fromkeys(name for name in (columns or "").split(",") if name)),
         delimiter=_delimiter(said),
         csv_safe=csv_safe,
         packing=packing,
     )
+    available(table)
+    return table
+
+
+def available(table: Table) -> None:
+    """`UsageError` where what a table is written with is not installed: better now than after an hour of waiting."""
+    packings.available(table.packing)
+    if table.format.tabular:
+        _writer(table)
 
 
 def _delimiter(said: str) -> str:

@@ -87,7 +87,7 @@ class Saved(Struct):
                     raise UsageError(f"{path} is not there", hint="name folders and files of saved records")
                 if not path.is_dir() and not path.is_file():
                     raise UsageError(f"{path} is no file", hint="name folders and files of saved records")
-                found = self._in_folder(path, but) if path.is_dir() else self._in_file(path)
+                found = self._in_folder(path, but) if path.is_dir() else _in_file(path)
                 for place in found:
                     if but and place.path.name == but.name and but.exists() and place.path.samefile(but):
                         raise UsageError(f"{but} is a record that is to be read", hint="name another place with -o")
@@ -96,29 +96,40 @@ class Saved(Struct):
 
     def _in_folder(self, folder: Path, but: Path | None) -> Iterator[Place]:
         """The records of a folder that `batch download` or `get` filled, and of those in it."""
-        kept = [folder] if (folder / NAME).is_file() else []
-        kept += sorted(path.parent for path in folder.glob(f"*/{NAME}"))
+        with os.scandir(folder) as found:
+            inside = sorted((each.name, each.is_dir()) for each in found)
+        below = [folder / name for name, is_folder in inside if is_folder]
+        kept = [each for each in (folder, *below) if _has_manifest(each)]
         for each in kept:
             yield from _recorded(each, self.missing)
-        if (folder / NAME).is_file():
+        if folder in kept:
             return
-        for path in sorted(folder.glob("*.json")):
-            head, size = _head(path) if path.is_file() else (b"", 0)
-            if _BEGINS.match(head):
-                yield Place(_job_id(path, head), path, size=size)
-            elif path != but and not kept:
-                self.others.append(path)
+        for path in (folder / name for name, _ in inside if name.endswith(".json")):
+            with disk.explained(path):
+                head, size = _head(path) if path.is_file() else (b"", 0)
+                if _BEGINS.match(head):
+                    yield Place(_job_id(path, head), path, size=size)
+                elif path != but and not kept:
+                    self.others.append(path)
 
-    def _in_file(self, path: Path) -> Iterator[Place]:
-        """The record of a file, or those of its lines."""
-        with path.open("rb") as file:
-            first = file.readline(_HEAD)
-            by_lines = path.suffix.lower() in _BY_LINES or (first.endswith(b"}\n") and file.read(1) == b"{")
-            if not by_lines:
-                head, size = _head(path)
-                yield Place(_job_id(path, head), path, size=size)
-                return
-            for start, length, head in _lines(file):
+
+def _has_manifest(folder: Path) -> bool:
+    """Whether a batch has filled this folder; one that nobody may look into is an error, since it may hold rows."""
+    with disk.explained(folder):
+        return (folder / NAME).is_file()
+
+
+def _in_file(path: Path) -> Iterator[Place]:
+    """The record of a file, or those of its lines."""
+    with path.open("rb") as file:
+        first = file.readline(_HEAD)
+        by_lines = path.suffix.lower() in _BY_LINES or (first.endswith(b"}\n") and file.read(1) == b"{")
+        if not by_lines:
+            head, size = _head(path)
+            yield Place(_job_id(path, head), path, size=size)
+            return
+        for start, length, head in _lines(file):
+            if length > len(head) or head.strip():
                 yield Place(_job_id(path, head, start, length), path, start, length, length)
 
 
@@ -162,7 +173,7 @@ class Recorded(Struct, frozen=True):
         for job_id in self.manifest.ids():
             self.check()
             entry = self.manifest.last(job_id)
-            path = self.manifest.folder / entry.file if entry and entry.file else None
+            path = entry.path(self.manifest.folder) if entry else None
             if entry and path and path.is_file():
                 yield Place(job_id, path, size=entry.bytes or 0)
 
@@ -178,7 +189,7 @@ def _recorded(folder: Path, missing: list[Path]) -> Iterator[Place]:
                 hint="download it into another folder without -f raw",
             )
         for entry in manifest.entries():
-            path = folder / entry.file if entry.file else None
+            path = entry.path(folder)
             if path and path.is_file():
                 yield Place(entry.job_id, path, size=entry.bytes or 0)
             elif path:
@@ -212,7 +223,7 @@ def _job_id(path: Path, head: bytes, start: int = 0, length: int | None = None) 
 
 
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, int, bytes]]:
-    """Where each line begins, its length, and how it begins; lines of nothing are none. A line may be larger than memory."""
+    """Where each line begins, its length, and how it begins. A line may be larger than memory."""
     start = base = 0
     file.seek(0)
     head, chunk = b"", file.read(disk.CHUNK)

@@ -18,12 +18,13 @@ import pytest
 import zstandard
 
 from jobfetch.commands import tables
+from jobfetch.export import parquet
 from jobfetch.export import tables as export_tables
 from jobfetch.fetch import found, saved
 from jobfetch.sandbox import Sandbox
 from jobfetch.spread import cores
 
-from .program import JOBFETCH, Here, Program, until
+from .program import JOBFETCH, MORTAL, Here, Program, until
 
 pytestmark = pytest.mark.here
 
@@ -131,6 +132,33 @@ def test_a_record_that_a_manifest_tells_of_and_that_is_gone_is_told_of(here: Pro
     assert "205.json is not there: left out" in run.said
 
 
+def test_a_manifest_leads_to_no_file_outside_of_its_folder(here: Program, out: Path) -> None:
+    (out / "ids").write_text("200\n")
+    assert here("batch", "download", "cognite", "--jobs", out / "ids", "-o", out / "some").code == 0
+    (out / "200.json").write_bytes(record("200", "elsewhere"))
+    manifest = out / "some" / "manifest.jsonl"
+    for way in ("../200.json", str(out / "200.json"), "manifest.jsonl"):
+        told = manifest.read_bytes().replace(b'"200.json"', json.dumps(way).encode())
+        (out / "some" / "manifest.jsonl").write_bytes(told)
+        run = here("export", out / "some", "-o", out / "t.csv")
+        assert (run.code, (out / "t.csv").exists()) == (11, False)
+        assert "is no name for the file of job 200" in run.said
+        manifest.write_bytes(told.replace(json.dumps(way).encode(), b'"200.json"'))
+
+
+@pytest.mark.parametrize("closed", ["some", "9.json"])
+def test_what_may_not_be_looked_into_is_an_error_that_names_it(
+    home: Path, records: Path, out: Path, closed: str
+) -> None:
+    (records / "some").mkdir()
+    (records / "some" / "manifest.jsonl").write_bytes(b"")
+    (records / closed).chmod(0)
+    run = Program(home, {})("export", records, "-o", out / "t.csv", prefix=MORTAL)
+    assert run.code == 12
+    assert f"{records / closed}: Permission denied" in run.said
+    assert not [*out.iterdir()]
+
+
 def test_an_output_never_takes_the_place_of_a_record_that_is_read(bare: Program, records: Path) -> None:
     before = (records / "9.json").read_bytes()
     for source in (records, records / "9.json"):
@@ -149,11 +177,16 @@ def test_what_is_no_file_is_not_waited_for(bare: Program, records: Path) -> None
 
 
 def test_a_file_may_hold_a_record_a_line(bare: Program, out: Path) -> None:
-    lines = b"\n".join([record("2", "b").strip(), b"", record("1", "a").strip()])
-    for name in ("r.ndjson", "r.json"):
-        (out / name).write_bytes(lines if name == "r.ndjson" else lines.replace(b"\n\n", b"\n"))
+    first, second = record("1", "a").strip(), record("2", "b").strip()
+    ways = {
+        "r.ndjson": [second, b"", first],
+        "r.jsonl": [second + b"\r", b"\r", b"  ", first, b""],
+        "r.json": [second, first],
+    }
+    for name, lines in ways.items():
+        (out / name).write_bytes(b"\n".join(lines))
         run = bare("export", out / name, "-f", "csv", "--columns", "job_id,text")
-        assert run.out == b"job_id,text\n1,a\n2,b\n"
+        assert run.out == b"job_id,text\n1,a\n2,b\n", run.said
 
 
 def test_a_record_may_be_written_over_many_lines(bare: Program, out: Path) -> None:
@@ -410,6 +443,37 @@ def test_a_kill_leaves_the_table_that_was_there(home: Path, out: Path) -> None:
     assert Here(home, {})("export", out / "r.ndjson", "-o", out / "t.csv").code == 0
     assert not [path for path in out.iterdir() if path.name.endswith(".part")]
     assert len(table((out / "t.csv").read_bytes())) == 4000
+
+
+def test_a_table_never_stands_beside_the_description_of_another(
+    bare: Program, records: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = out / "t.csv.schema.json"
+    assert bare("export", records, "-o", out / "t.csv").code == 0
+    before = schema.read_bytes()
+
+    def killed(*_: Any) -> bytes:
+        # the moment between the two
+        assert not schema.exists()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "schema_of", killed)
+        assert bare("export", records / "9.json", "-o", out / "t.csv").code == 130
+    assert not schema.exists()
+    assert bare("export", records, "-o", out / "t.csv").code == 0
+    assert schema.read_bytes() == before
+
+
+@pytest.mark.parametrize("line", [("get", "cognite", "200"), ("batch", "download", "cognite", "--jobs", "-")])
+def test_a_library_that_is_missing_is_told_of_before_anybody_is_asked(
+    here: Program, sandbox: Sandbox, out: Path, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(parquet, "find_spec", lambda _: None)
+    run = here(*line, "-o", out / "x" if line[0] == "batch" else out / "x.parquet", "-f", "parquet", stdin=b"200\n")
+    assert run.code == 2
+    assert "extra" in run.said
+    assert (sandbox.asked(), [*out.iterdir()]) == ((), [])
 
 
 # --- the same tables from get ---
