@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import chain, islice
@@ -78,7 +79,7 @@ def table_for(
     said = delimiter or ("\t" if suffix == ".tsv" else ",")
     table = Table(
         format=form,
-        columns=tuple(dict.fromkeys(name for name in (columns or "").split(",") if name)),
+        columns=tuple(dict.fromkeys(name for name in _typed(columns or "").split(",") if name)),
         delimiter=_delimiter(said),
         csv_safe=csv_safe,
         packing=packing,
@@ -92,6 +93,15 @@ def available(table: Table) -> None:
     packings.available(table.packing)
     if table.format.tabular:
         _writer(table)
+
+
+def _typed(columns: str) -> str:
+    """What was typed, as UTF-8 whatever the locale takes it for."""
+    try:
+        return os.fsencode(columns).decode()
+    except UnicodeError:
+        hint = "`jobfetch providers show NAME` tells the columns of a provider"
+        raise UsageError(f"--columns {columns[:80]!r} is not UTF-8", hint=hint) from None
 
 
 def _delimiter(said: str) -> str:

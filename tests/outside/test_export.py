@@ -397,6 +397,7 @@ def test_a_foreign_file_in_a_folder_is_left_out_and_told_of(bare: Program, recor
         (("RECORDS",), 2),
         (("RECORDS", "-o", "no/folder/t.csv"), 12),
         (("RECORDS", "-f", "raw"), 2),
+        (("RECORDS", "-f", "csv", "--columns", "job_id,\udcff"), 2),
         ((), 2),
     ],
 )
