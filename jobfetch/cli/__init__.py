@@ -85,8 +85,11 @@ def _usage(arguments: list[str], error: Any) -> int:
     path = context.command_path if context else "jobfetch"
     # where only the command is missing, Typer's whole answer is the help of the group
     wants_command = message.startswith("Usage:")
+    # groups of providers say so
+    what = "provider" if context and getattr(context.command, "subcommand_metavar", "") == root.PROVIDER else "command"
+    told = f"which {what}?" if wants_command else message.replace("No such command", f"No such {what}", 1)
 
-    refusal = UsageError("which command?" if wants_command else message, hint=f"{path} --help")
+    refusal = UsageError(told, hint=f"{path} --help")
     return _refused(arguments, refusal, message if wants_command else "")
 
 

@@ -14,7 +14,7 @@ import typer
 from msgspec import Struct
 
 from jobfetch.cli import shape
-from jobfetch.cli.root import PLAIN, TOP, Json, LogFormat, Quiet, Verbose, bare
+from jobfetch.cli.root import PLAIN, PROVIDER, TOP, Json, LogFormat, Quiet, Verbose, bare
 from jobfetch.errors import Exit
 from jobfetch.model import Format
 from jobfetch.providers import PROVIDERS
@@ -22,21 +22,18 @@ from jobfetch.spec import Provider
 
 app = bare()
 
-_EPILOG = "`{} COMMAND --help` tells its options, an example, and how it may end."
+_EPILOG = "`{} {} --help` tells its options, an example, and how it may end."
 
 _COMMON = {"json": (Json, False), "quiet": (Quiet, False), "verbose": (Verbose, 0), "log_format": (LogFormat, None)}
 
+
+def _timeout(default: str) -> dict[str, tuple[Any, Any]]:
+    text = f"The whole command ends by then: 90, 30m, 2h. Default {default}."
+    return {"timeout": (Annotated[str | None, typer.Option(metavar="DURATION", help=text)], None)}
+
+
 _NETWORK: dict[str, tuple[Any, Any]] = {
-    "timeout": (
-        Annotated[
-            str | None,
-            typer.Option(
-                metavar="DURATION",
-                help="The whole command ends by then: 90, 30m, 2h. Default 2m; with --wait or for a batch, 1h.",
-            ),
-        ],
-        None,
-    ),
+    **_timeout("2m"),
     "retries": (
         Annotated[int, typer.Option(min=0, max=20, metavar="N", help="Tries after the first, for each request.")],
         4,
@@ -240,7 +237,8 @@ def _add_get(group: typer.Typer, provider: Provider) -> None:
         shape.JOBS,
         provider.title,
     )
-    _declare(group, provider.name, work, {**_ids(provider), **_GET, **_TABLE, **settings, **_NETWORK}, told)
+    network = _NETWORK | _timeout("2m, with --wait 1h")
+    _declare(group, provider.name, work, {**_ids(provider), **_GET, **_TABLE, **settings, **network}, told)
 
 
 def _add_status(group: typer.Typer, provider: Provider) -> None:
@@ -261,23 +259,27 @@ def _add_status(group: typer.Typer, provider: Provider) -> None:
 
 
 def _group(name: str) -> typer.Typer:
-    group = typer.Typer(**PLAIN, cls=shape.Group, help=TOP[name], epilog=_EPILOG.format(f"jobfetch {name}"))
+    group = typer.Typer(**PLAIN, cls=shape.Group, help=TOP[name], epilog=_EPILOG.format(f"jobfetch {name}", "COMMAND"))
     app.add_typer(group, name=name)
     return group
 
 
-_get = _group("get")
-_status = _group("status")
+def _by_provider(place: str, text: str) -> typer.Typer:
+    """A group whose commands are the providers."""
+    epilog = _EPILOG.format(f"jobfetch {place}", "PROVIDER")
+    return typer.Typer(**PLAIN, cls=shape.ByProvider, subcommand_metavar=PROVIDER, help=text, epilog=epilog)
+
+
+_get = _by_provider("get", TOP["get"])
+_status = _by_provider("status", TOP["status"])
+app.add_typer(_get, name="get")
+app.add_typer(_status, name="status")
 for _provider in PROVIDERS.values():
     _add_get(_get, _provider)
     _add_status(_status, _provider)
 
 auth = _group("auth")
-_login = typer.Typer(
-    **PLAIN,
-    epilog=_EPILOG.format("jobfetch auth login"),
-    help="Give a secret: typed without an echo, or piped in; it is tried before it is kept.",
-)
+_login = _by_provider("auth login", "Give a secret: typed without an echo, or piped in; it is tried before it is kept.")
 auth.add_typer(_login, name="login", short_help="Give a secret, and keep it once it was tried.")
 
 
@@ -315,10 +317,8 @@ config = _group("config")
 
 
 batch = _group("batch")
-_download = typer.Typer(
-    **PLAIN,
-    epilog=_EPILOG.format("jobfetch batch download"),
-    help="Fetch every job that is not there yet: those that the service lists, or --jobs.",
+_download = _by_provider(
+    "batch download", "Fetch every job that is not there yet: those that the service lists, or --jobs."
 )
 batch.add_typer(_download, name="download", short_help="Fetch every job that is not there yet.")
 
@@ -364,13 +364,6 @@ _BATCH: dict[str, tuple[Any, Any]] = {
 
 _SOURCE: dict[str, tuple[Any, Any]] = {
     "output": (Annotated[str | None, typer.Option("--output", "-o", metavar="DIR", help="The folder to fill.")], None),
-    "jobs": (
-        Annotated[
-            str | None,
-            typer.Option(metavar="FILE|-", help="Ids to fetch: one a line, a CSV column or an NDJSON key."),
-        ],
-        None,
-    ),
     "jobs_key": (
         Annotated[str | None, typer.Option(metavar="NAME", help="That column or key. Default job_id, else id.")],
         None,
@@ -384,6 +377,12 @@ _SOURCE: dict[str, tuple[Any, Any]] = {
     ),
     "verify": (Annotated[bool, typer.Option("--verify", help="Trust what is there by its hash, not its size.")], False),
 }
+
+
+def _jobs(provider: Provider) -> dict[str, tuple[Any, Any]]:
+    rest = "Default: those that the service lists" if provider.listing else "Needed, since the service lists none"
+    text = f"Ids to fetch, or - for a pipe: one a line, a CSV column or an NDJSON key. {rest}."
+    return {"jobs": (Annotated[str | None, typer.Option(metavar="FILE|-", help=text)], None)}
 
 
 def _filters(provider: Provider) -> dict[str, tuple[Any, Any]]:
@@ -406,7 +405,8 @@ def _add_download(provider: Provider) -> None:
     def work(context: typer.Context, values: dict[str, Any]) -> int:
         from jobfetch.commands import batch as command
 
-        options = command.Options(**{name: values[name] for name in (*_SOURCE, *_BATCH) if name != "interval"})
+        named = ("jobs", *_SOURCE, *_BATCH)
+        options = command.Options(**{name: values[name] for name in named if name != "interval"})
         return command.fetch(provider.name, _common(context, values), _network(values, settings), options)
 
     which = "--limit 10" if provider.listing else "--jobs ids.txt"
@@ -416,7 +416,8 @@ def _add_download(provider: Provider) -> None:
         shape.FOLDER,
         provider.title,
     )
-    _declare(_download, provider.name, work, {**_SOURCE, **_BATCH, **settings, **_NETWORK}, told)
+    params = {**_jobs(provider), **_SOURCE, **_BATCH, **settings, **_NETWORK, **_timeout("1h")}
+    _declare(_download, provider.name, work, params, told)
 
 
 for _provider in PROVIDERS.values():
@@ -435,7 +436,7 @@ _ACCOUNT: dict[str, tuple[Any, Any]] = {
     for name, declared in _settings(provider, panel="Settings of the folder's service").items()
     if name in provider.account_options
 }
-_AGAIN: dict[str, tuple[Any, Any]] = {**_BATCH, **_ACCOUNT, **_NETWORK}
+_AGAIN: dict[str, tuple[Any, Any]] = {**_BATCH, **_ACCOUNT, **_NETWORK, **_timeout("1h")}
 
 
 def _add_again(name: str, told: Told, more: dict[str, tuple[Any, Any]]) -> None:
@@ -531,7 +532,7 @@ _add(
     "logout",
     "auth.logout",
     {**_NAME, **_PROFILE},
-    Told("Forget a provider's secrets and tokens, or one profile's.", "jobfetch auth logout playment", shape.LOCAL),
+    Told("Forget a provider's secrets and tokens, or one profile's.", "jobfetch auth logout playment", shape.KEPT),
 )
 _add(
     auth,
@@ -552,13 +553,13 @@ _add(
         "Tell which credentials are there, and where each comes from.",
     ),
 )
-_add(config, "path", "settings.path", {}, Told("Print where config.toml lies.", "jobfetch config path", shape.LOCAL))
+_add(config, "path", "settings.path", {}, Told("Print where config.toml lies.", "jobfetch config path", shape.READ))
 _add(
     config,
     "show",
     "settings.show",
     {**_ANY, **_PROFILE},
-    Told("Show every setting, and where its value comes from.", "jobfetch config show playment", shape.LOCAL),
+    Told("Show every setting, and where its value comes from.", "jobfetch config show playment", shape.READ),
 )
 _add(
     config,
@@ -573,21 +574,21 @@ _add(
             inspect.Parameter.empty,
         ),
     },
-    Told("Set a key of config.toml; comments stay.", "jobfetch config set defaults.timeout 30m", shape.LOCAL),
+    Told("Set a key of config.toml; comments stay.", "jobfetch config set defaults.timeout 30m", shape.WRITTEN),
 )
 _add(
     config,
     "unset",
     "settings.remove",
     _KEY,
-    Told("Take a key, or a whole table, out of config.toml.", "jobfetch config unset defaults.timeout", shape.LOCAL),
+    Told("Take a key, or a whole table, out of config.toml.", "jobfetch config unset defaults.timeout", shape.WRITTEN),
 )
 _add(
     config,
     "init",
     "settings.init",
     {},
-    Told("Write config.toml with every setting in it commented out.", "jobfetch config init", shape.LOCAL),
+    Told("Write config.toml with every setting in it commented out.", "jobfetch config init", shape.WRITTEN),
 )
 _add(
     app,
@@ -637,7 +638,7 @@ _add(
     "status",
     "audit.status",
     _DIR,
-    Told("Tell what a folder holds: states, bytes, failures by cause.", "jobfetch batch status results", shape.FOLDER),
+    Told("Tell what a folder holds: states, bytes, failures by cause.", "jobfetch batch status results", shape.JOBS),
 )
 _add(providers, "list", "providers.list_all", {}, Told("List the providers.", "jobfetch providers list", shape.SHOWN))
 _add(
@@ -734,5 +735,5 @@ _add(
     "install",
     "completions.install",
     _SHELL,
-    Told("Put that file where the shell looks for it.", "jobfetch completions install zsh", shape.LOCAL),
+    Told("Put that file where the shell looks for it.", "jobfetch completions install zsh", shape.READ),
 )

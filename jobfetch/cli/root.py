@@ -9,6 +9,8 @@ import typer
 
 from jobfetch import __version__
 
+#: What stands in the usage of a group whose commands are the providers.
+PROVIDER = "PROVIDER ..."
 #: Columns below which Typer would write help for a wider terminal than there is.
 _NARROW = 52
 

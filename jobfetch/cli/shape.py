@@ -28,7 +28,7 @@ _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
 _LAST = ("Credentials and connection", "Limits", "All commands")
 
 #: Commands of a group in the order of the help; others follow as they were declared.
-_ORDER = ("download", "login", "status", "verify", "retry", "logout", "show", "set", "unset", "init", "path")
+_ORDER = ("list", "download", "login", "status", "verify", "retry", "logout", "show", "set", "unset", "init", "path")
 
 #: How commands may end: one that asks a service for jobs, one that fills a folder, one that asks nobody, ...
 _ENDS = Exit.INTERRUPTED, Exit.READER_GONE, Exit.TERMINATED
@@ -37,7 +37,9 @@ JOBS = *_ASKS, Exit.GONE, Exit.PARTIAL, Exit.UNAVAILABLE, Exit.BAD_REPLY, Exit.D
 FOLDER = *JOBS[:-4], Exit.LOCKED, Exit.RUNNING, *_ENDS
 ACCOUNT = *_ASKS[:4], Exit.UNAVAILABLE, Exit.BAD_REPLY, Exit.DISK, Exit.RUNNING, *_ENDS
 TABLE = Exit.DONE, Exit.USAGE, Exit.BAD_REPLY, Exit.DISK, *_ENDS
-LOCAL = Exit.DONE, Exit.USAGE, Exit.CONFIG, Exit.CREDENTIALS, Exit.DISK, Exit.LOCKED, *_ENDS
+READ = Exit.DONE, Exit.USAGE, Exit.CONFIG, Exit.DISK, *_ENDS
+WRITTEN = Exit.DONE, Exit.USAGE, Exit.CONFIG, Exit.DISK, Exit.LOCKED, *_ENDS
+KEPT = Exit.DONE, Exit.USAGE, Exit.CONFIG, Exit.CREDENTIALS, Exit.DISK, Exit.LOCKED, *_ENDS
 SHOWN = Exit.DONE, Exit.USAGE, *_ENDS
 DEMO = Exit.DONE, Exit.USAGE, Exit.UNAVAILABLE, Exit.DISK, *_ENDS
 
@@ -49,6 +51,16 @@ class Group(TyperGroup):
         """Their names."""
         names = super().list_commands(ctx)
         return sorted(names, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+
+
+class ByProvider(Group):
+    """A group whose commands are the providers."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Every provider by its name."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        with formatter.section("Providers"):
+            formatter.write_dl([(name, each.get_short_help_str(80)) for name, each in found if each])
 
 
 def shaped(example: str, ends: Sequence[Exit]) -> type[TyperCommand]:

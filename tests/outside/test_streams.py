@@ -206,7 +206,8 @@ def test_help_is_data(bare: Program, line: tuple[str, ...]) -> None:
 def test_without_a_command_the_help_is_shown_and_the_code_says_usage(bare: Program, words: tuple[str, ...]) -> None:
     run = bare(*words)
     assert (run.code, run.out) == (2, b"")
-    assert "Commands:\n" in run.said
+    assert ("Providers:\n" if words == ("get",) else "Commands:\n") in run.said
+    assert ("which provider?" if words == ("get",) else "which command?") in run.said
 
 
 # --- narration for those who collect logs ---
