@@ -196,6 +196,21 @@ _HEADERS = msgspec.json.Decoder(Header)
 _USUAL = 640
 
 
+def recorded_folders(top: Path) -> list[Path]:
+    """The folders that a batch has filled: this one, and those in it.
+
+    One that nobody may look into is an error, since it may be one of them.
+    """
+    with disk.explained(top), os.scandir(top) as inside:
+        found = [top, *sorted(top / each.name for each in inside if each.is_dir())]
+    return [each for each in found if _has_manifest(each)]
+
+
+def _has_manifest(folder: Path) -> bool:
+    with disk.explained(folder):
+        return (folder / NAME).is_file()
+
+
 class Manifest:
     """One folder's manifest, open. `Manifest.begin` writes, `Manifest.read` only looks."""
 

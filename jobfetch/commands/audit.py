@@ -23,7 +23,7 @@ from jobfetch.fetch.attempt import counted
 from jobfetch.fetch.download import Target
 from jobfetch.fetch.plan import Books
 from jobfetch.fetch.sources import Named
-from jobfetch.manifest import NAME, Header, Manifest
+from jobfetch.manifest import NAME, Header, Manifest, recorded_folders
 from jobfetch.model import Format, Json, Tally
 from jobfetch.providers import PROVIDERS
 from jobfetch.ui import Ui
@@ -47,8 +47,7 @@ def folders_of(place: str) -> list[Path]:
     """The folders that a batch download filled: this one, or those in it. `UsageError` where there is none."""
     top = Path(place)
     with disk.explained(top):
-        found = [top] if (top / NAME).is_file() else []
-        found += sorted(path.parent for path in top.glob(f"*/{NAME}") if path.is_file()) if top.is_dir() else []
+        found = recorded_folders(top) if top.is_dir() else []
     if not found:
         raise UsageError(f"{place} holds no {NAME}", hint="name a folder that a batch download filled")
     return found

@@ -24,7 +24,7 @@ from jobfetch.blocks import Block
 from jobfetch.errors import BadReply, JobfetchError, UsageError
 from jobfetch.fetch.rows import Maker
 from jobfetch.fetch.saved import Place, blocks_of, opened
-from jobfetch.manifest import NAME, Manifest
+from jobfetch.manifest import Manifest, recorded_folders
 from jobfetch.model import Format, decode
 
 #: Places that are sorted in memory; more of them are sorted in parts, and the parts merged.
@@ -96,27 +96,18 @@ class Saved(Struct):
 
     def _in_folder(self, folder: Path, but: Path | None) -> Iterator[Place]:
         """The records of a folder that `batch download` or `get` filled, and of those in it."""
-        with os.scandir(folder) as found:
-            inside = sorted((each.name, each.is_dir()) for each in found)
-        below = [folder / name for name, is_folder in inside if is_folder]
-        kept = [each for each in (folder, *below) if _has_manifest(each)]
+        kept = recorded_folders(folder)
         for each in kept:
             yield from _recorded(each, self.missing)
         if folder in kept:
             return
-        for path in (folder / name for name, _ in inside if name.endswith(".json")):
+        for path in sorted(each for each in folder.iterdir() if each.name.endswith(".json")):
             with disk.explained(path):
                 head, size = _head(path) if path.is_file() else (b"", 0)
                 if _BEGINS.match(head):
                     yield Place(_job_id(path, head), path, size=size)
                 elif path != but and not kept:
                     self.others.append(path)
-
-
-def _has_manifest(folder: Path) -> bool:
-    """Whether a batch has filled this folder; one that nobody may look into is an error, since it may hold rows."""
-    with disk.explained(folder):
-        return (folder / NAME).is_file()
 
 
 def _in_file(path: Path) -> Iterator[Place]:

@@ -11,7 +11,7 @@ import pytest
 
 from jobfetch.sandbox import Sandbox
 
-from .program import HANGS, Program, tree, until
+from .program import HANGS, MORTAL, Program, tree, until
 from .raw import Peer, RawServer, Talk, reply
 
 # within this process, where nothing speaks against it
@@ -38,6 +38,16 @@ def test_a_folder_in_which_nothing_is_recorded_yet_is_said_to_be_one(
     run = jobfetch(*ONE, "batch-3", "-o", out, "--dry-run")
     assert (run.code, len(run.out.splitlines())) == (0, 3)
     assert tree(out) == {"batch-3/manifest.jsonl": begun}
+
+
+def test_a_folder_that_may_not_be_looked_into_is_named_and_not_left_out(home: Path, out: Path) -> None:
+    for name in ("open", "closed"):
+        (out / name).mkdir()
+        (out / name / "manifest.jsonl").write_bytes(b"")
+    (out / "closed").chmod(0)
+    for command in ("status", "verify", "retry"):
+        run = Program(home, {})("batch", command, out, prefix=MORTAL)
+        assert (run.code, f"{out / 'closed'}: Permission denied" in run.said) == (12, True), command
 
 
 # --- the command that is printed ---
