@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from jobfetch import __version__
+from jobfetch.cli.lean import Group
 
 #: What stands in the usage of a group whose commands are the providers.
 PROVIDER = "PROVIDER ..."
@@ -71,6 +72,7 @@ def bare() -> typer.Typer:
     """The program without any command."""
     app = typer.Typer(
         **PLAIN,
+        cls=Group,
         help="Wait for slow jobs at online services and fetch their results, whole or not at all.",
         epilog="`jobfetch COMMAND --help` tells its options, an example, and how it may end.",
     )

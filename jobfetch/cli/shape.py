@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
+from jobfetch.cli import lean
 from jobfetch.errors import MEANINGS, Exit
 
 #: The groups of options in the order of the help, and what belongs into each by name; settings and filters bring their own.
@@ -44,7 +45,7 @@ SHOWN = Exit.DONE, Exit.USAGE, *_ENDS
 DEMO = Exit.DONE, Exit.USAGE, Exit.UNAVAILABLE, Exit.DISK, *_ENDS
 
 
-class Group(TyperGroup):
+class Group(lean.Group):
     """A group whose commands stand in the order in which they are wanted."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -66,7 +67,7 @@ class ByProvider(Group):
 def shaped(example: str, ends: Sequence[Exit]) -> type[TyperCommand]:
     """A command with this example, which may end like this."""
 
-    class Shaped(TyperCommand):
+    class Shaped(lean.Command):
         def collect_usage_pieces(self, ctx: Any) -> list[str]:
             return ["[OPTIONS]", *(_written(param) for param in self.get_params(ctx) if _is_argument(param))]
 
