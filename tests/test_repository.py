@@ -76,10 +76,10 @@ main()
 """
 
 #: What nothing needs that has not been asked for it, whatever is run.
-NEVER = {"jmespath", "keyring", "pyarrow", "zstandard", "tomlkit", "tomli_w", "rich", "asyncio", "coverage"}
+NEVER = {"pydantic", "jmespath", "keyring", "pyarrow", "zstandard", "tomlkit", "tomli_w", "rich", "asyncio", "coverage"}
 #: What only a command needs that asks a service; what only a command with a provider's options needs; what Typer needs.
 NETWORK = NEVER | {"requests", "urllib3", "ssl", "http.client", "jobfetch.transport.wire"}
-OUTLINE = NETWORK | {"pydantic", "msgspec", "email", "tomllib", "platformdirs", "jobfetch.model", "jobfetch.commands"}
+OUTLINE = NETWORK | {"msgspec", "email", "tomllib", "platformdirs", "jobfetch.model", "jobfetch.commands"}
 LAUNCHER = OUTLINE | {"typer", "dataclasses", "inspect", "pathlib", "json", "typing", "subprocess", "jobfetch.errors"}
 PARSING = NETWORK | {"tomllib", "platformdirs", "jobfetch.commands", "jobfetch.config", "jobfetch.sandbox"}
 
@@ -103,7 +103,7 @@ LINES = {
     "export nowhere": (2, NETWORK),
     "get exabase 1": (77, NEVER | {"jobfetch.sandbox", "jobfetch.demo"}),
     "status exabase 1": (77, NEVER | {"jobfetch.sandbox", "jobfetch.demo"}),
-    "batch download exabase -o out": (77, NEVER | {"jobfetch.sandbox", "jobfetch.demo"}),
+    "batch download exabase -o out --workers 8": (77, NEVER | {"jobfetch.sandbox", "jobfetch.demo"}),
 }
 
 

@@ -88,6 +88,7 @@ def _usage(arguments: list[str], error: Any) -> int:
     # groups of providers say so
     what = "provider" if context and getattr(context.command, "subcommand_metavar", "") == root.PROVIDER else "command"
     told = f"which {what}?" if wants_command else message.replace("No such command", f"No such {what}", 1)
+    told = told.replace(": Value error, ", ": ", 1)
 
     refusal = UsageError(told, hint=f"{path} --help")
     return _refused(arguments, refusal, message if wants_command else "")

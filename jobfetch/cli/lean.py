@@ -1,10 +1,11 @@
-"""Values from the command line that are what they must be are taken as they are.
+"""Values from the command line that are what they must be are taken as they are; all others are left to Typer.
 
 Typer has Pydantic look at every one of them, also at those that nobody gave: to import it takes a quarter of the start.
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -35,18 +36,33 @@ def _lean(params: list[Any]) -> list[Any]:
 
 
 def _processed(param: Any, process: Any, ctx: Any, value: Any) -> Any:
-    """A value as it goes to the command; whatever is to be read or checked goes Typer's own way."""
-    if not _fits(param, ctx, value):
+    """A value as it goes to the command; whatever is wrong, or of an unusual kind, goes Typer's own way."""
+    found = _read(param, ctx, value)
+    if found is _UNREAD:
         return process(ctx, value)
-    value = [*value] if isinstance(value, tuple) else value
-    return param.callback(ctx, param, value) if param.callback else value
+    return param.callback(ctx, param, found) if param.callback else found
 
 
-def _fits(param: Any, ctx: Any, value: Any) -> bool:
-    kind = getattr(getattr(param, "type_descriptor", None), "annotation", None)
-    if value is None:
-        return not param.required and param.nargs == 1
-    if isinstance(value, tuple):
-        return kind == list[str] and {*map(type, value)} == {str}
+_UNREAD = object()
+
+
+def _read(param: Any, ctx: Any, value: Any) -> Any:
     source = ctx.get_parameter_source(param.name)
-    return (kind is str and type(value) is str) or bool(source and source.name == "DEFAULT")
+    if value is None:
+        return _UNREAD if param.required or param.nargs != 1 else None
+    if source and source.name == "DEFAULT" and not isinstance(value, tuple):
+        return value
+    return _typed(getattr(param, "type_descriptor", None), value)
+
+
+def _typed(told: Any, value: Any) -> Any:
+    """What was typed, where nothing about it has to be decided."""
+    kind = told.annotation if told else None
+    if isinstance(value, tuple):
+        return [*value] if kind == list[str] and {*map(type, value)} == {str} else _UNREAD
+    if kind is int and type(value) is str and value.isascii() and value.isdigit():
+        least, most, number = told.parameter_info.min, told.parameter_info.max, int(value)
+        return number if (least is None or number >= least) and (most is None or number <= most) else _UNREAD
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return next((each for each in kind if each == value), _UNREAD)
+    return value if kind is str and type(value) is str else _UNREAD
