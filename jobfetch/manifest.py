@@ -167,7 +167,7 @@ def problem(
     if error is None or error.exit is Exit.RUNNING:
         return None
     code = LINKS_LOST if lost else error.code or error.exit.outcome
-    shown = [_URL.sub("(address)", scrub(text)) for text in (code, error.message)]
+    shown = [_URL.sub(word, scrub(text)) for word, text in (("(address)", code), ("the server", error.message))]
     return Problem(exit_code=int(error.exit), code=shown[0], message=shown[1])
 
 

@@ -212,9 +212,17 @@ class Ui:
         return bool(sys.stdout) and sys.stdout.isatty() and self._environ.get("TERM") != "dumb"
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str | None:
-        """Rows as a table for a terminal that reads standard output; None where none does, and lines are to be plain."""
+        """Rows as a table for a terminal that reads standard output; None where none does, and lines are to be plain.
+
+        Where a word would have to be cut, each cell has a line of its own.
+        """
         if not self.draws_tables:
             return None
+        rows = [[*map(self.safe, row), *[""] * (len(head) - len(row))] for row in rows]
+        words = [max(map(len, " ".join(column).split()), default=0) for column in zip(head, *rows, strict=True)]
+        width = shutil.get_terminal_size().columns
+        if sum(words) + 2 * len(words) > width:
+            return "".join(f"{name}\n" + "".join(f"  {cell}\n" for cell in rest if cell) for name, *rest in rows)
         from rich.console import Console  # noqa: PLC0415 - 30 ms that only a terminal needs
         from rich.table import Table  # noqa: PLC0415 - likewise
         from rich.text import Text  # noqa: PLC0415 - likewise
@@ -222,10 +230,9 @@ class Ui:
         drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         for number, name in enumerate(head):
             # the first is what one takes along to the next command
-            drawn.add_column(name, overflow="fold", no_wrap=not number)
+            drawn.add_column(name, overflow="fold", no_wrap=not number, min_width=words[number])
         for row in rows:
-            drawn.add_row(*(Text(self.safe(cell)) for cell in row))
-        width = shutil.get_terminal_size().columns
+            drawn.add_row(*map(Text, row))
         console = Console(
             file=io.StringIO(), force_terminal=True, width=width, no_color=not _takes_colours(self._environ)
         )

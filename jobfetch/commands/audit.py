@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -92,7 +93,8 @@ def _state_of(manifest: Manifest, tally: Tally) -> dict[str, Json]:
         elif code is not Exit.DONE:
             said = reason(entry)
             causes[said.code] += 1
-            error = recorded(code, said.message, said.code)
+            error = recorded(code, f"{entry.job_id}: {said.message}", said.code)
+            error.hint = f"jobfetch batch retry {shlex.quote(str(manifest.folder))}" if not entry.last_word else None
         tally.add(entry.job_id, entry.state, code, error)
     return {
         "folder": str(manifest.folder),

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -290,3 +291,34 @@ def test_a_reader_that_went_away_does_not_change_how_the_command_ends(make: Make
     ui.note("note")
     ui.error(NotFound("who?"))
     assert stream.getvalue() == ""
+
+
+# --- tables on a terminal ---
+
+HEAD = ("provider", "where it comes from", "")
+ROWS = [("cognite", "client_secret from JOBFETCH_COGNITE_CLIENT_SECRET", "token until later"), ("playment", "nowhere")]
+
+
+@pytest.fixture
+def drawn(make: Make, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], str]:
+    """The table as a terminal of so many columns shows it."""
+
+    def draw(columns: int) -> str:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setattr("sys.stdout", Tty())
+        ui, *_ = make(TERM="xterm", NO_COLOR="1")
+        return re.sub(r"\x1b\[[0-9;]*m", "", ui.table(HEAD, ROWS) or "")
+
+    return draw
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_a_table_cuts_no_word_and_loses_none(drawn: Callable[[int], str], columns: int) -> None:
+    shown = drawn(columns)
+    assert sorted(shown.split()) == sorted(" ".join([*HEAD, *map(" ".join, ROWS)]).split())
+    assert all(len(line) <= columns for line in shown.splitlines())
+
+
+def test_where_words_would_have_to_be_cut_each_cell_has_a_line_of_its_own(drawn: Callable[[int], str]) -> None:
+    first, second = ROWS
+    assert drawn(40).splitlines() == [first[0], f"  {first[1]}", f"  {first[2]}", second[0], f"  {second[1]}"]
