@@ -67,6 +67,10 @@ def run_in(command: list[str], pace: float, trouble: float, common: Common) -> i
                 ui.note(f"what {command[0]} runs reaches a sandbox at {box.url} and nothing real, until it ends")
             try:
                 code = subprocess.run(command, env=apart(box.environment(), Path(home)), check=False).returncode  # noqa: S603 - what the user typed
+            except UnicodeEncodeError:
+                raise UsageError(
+                    "the sandbox's secrets have letters that this locale has not", hint="set LC_ALL=C.UTF-8"
+                ) from None
             except OSError as error:
                 raise UsageError(f"{command[0]} cannot be run: {error.strerror}") from None
             ui.detail(f"the sandbox was asked {len(box.asked())} times")

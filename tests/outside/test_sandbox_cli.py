@@ -62,6 +62,12 @@ def test_a_rehearsal_is_narrated_as_the_real_thing_will_be(bare: Program) -> Non
     assert json.loads(run.said.splitlines()[0])["job_id"] == "200"
 
 
+def test_a_locale_without_the_letters_of_the_secrets_is_told_of(home: Path) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    run = Program(home, ascii_only)("sandbox", "run", "--", "true")
+    assert (run.code, "LC_ALL=C.UTF-8" in run.said) == (2, True)
+
+
 def test_a_person_at_a_terminal_is_told_that_nothing_real_is_reached(home: Path) -> None:
     code, said = Program(home, {"TERM": "xterm"}).typed("sandbox", "run", "--", "true", answers=[])
     assert (code, "nothing real" in said) == (0, True)
