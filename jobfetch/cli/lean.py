@@ -44,6 +44,8 @@ def _processed(param: Any, process: Any, ctx: Any, value: Any) -> Any:
 
 
 _UNREAD = object()
+#: Digits of a number that nobody means.
+_LONG = 19
 
 
 def _read(param: Any, ctx: Any, value: Any) -> Any:
@@ -60,7 +62,7 @@ def _typed(told: Any, value: Any) -> Any:
     kind = told.annotation if told else None
     if isinstance(value, tuple):
         return [*value] if kind == list[str] and {*map(type, value)} == {str} else _UNREAD
-    if kind is int and type(value) is str and value.isascii() and value.isdigit():
+    if kind is int and type(value) is str and value.isascii() and value.isdigit() and len(value) < _LONG:
         least, most, number = told.parameter_info.min, told.parameter_info.max, int(value)
         return number if (least is None or number >= least) and (most is None or number <= most) else _UNREAD
     if isinstance(kind, type) and issubclass(kind, StrEnum):

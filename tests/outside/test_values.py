@@ -20,6 +20,7 @@ BATCH = ("batch", "download", "cognite", "--project", "p", "--base-url", "http:/
         (("--retries", ""), "--retries"),
         (("--retries", "٣x"), "--retries"),
         (("--limit", "0"), "--limit"),
+        (("--retries", "9" * 5000), "--retries"),
         (("-f", "what"), "'what' is not one of 'json'"),
         (("--format", ""), "--format"),
         (("--workers",), "--workers"),

@@ -1,9 +1,12 @@
 """What a server may do to a reply on the wire, byte by byte, and how a run ends then."""
 
+import contextlib
 import gzip
 import json
+import socket
 import ssl
 import sys
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -334,3 +337,66 @@ def test_a_proxy_that_asks_for_a_password_is_trouble_told_by_name(serve: Serve, 
     assert "proxy" in run.said
     assert "pass" not in run.said
     assert all("Bearer" not in head for head in proxy.heads)
+
+
+def _tunnel(peer: Peer) -> None:
+    """A proxy that does what CONNECT asks for."""
+    host, _, port = peer.head.split()[1].rpartition(":")
+    with socket.create_connection((host, int(port))) as further:
+        peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        back = threading.Thread(target=_copied, args=(further, peer.line))
+        back.start()
+        _copied(peer.line, further)
+        back.join()
+
+
+def _copied(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize(("trusted", "code"), [(True, 0), (False, 11)])
+def test_certificates_are_checked_through_a_proxy_as_well(serve: Serve, vision: Ask, trusted: bool, code: int) -> None:
+    proxy, server = serve(_tunnel), serve(saying(reply()), security=_secured())
+    bundle = ("--ca-bundle", CERTS / "authority.pem") if trusted else ()
+    run = vision(server, *bundle, HTTPS_PROXY=proxy.url, NO_PROXY="")
+    assert run.code == code, run.said
+    assert [head.split()[0] for head in proxy.heads] == ["CONNECT"]
+    # what the proxy hears is the host, and nothing of ours
+    assert not any("Bearer" in head for head in proxy.heads)
+    assert [head.split()[0] for head in server.heads] == ["GET"] * trusted
+
+
+@pytest.mark.parametrize(("trusted", "code"), [(True, 0), (False, 11)])
+def test_the_certificate_of_a_proxy_is_checked(serve: Serve, vision: Ask, trusted: bool, code: int) -> None:
+    proxy = serve(saying(reply()), security=_secured())
+    bundle = ("--ca-bundle", CERTS / "authority.pem") if trusted else ()
+    run = vision(proxy, *bundle, "--base-url", "http://127.0.0.1:9", HTTP_PROXY=proxy.url, NO_PROXY="")
+    assert run.code == code, run.said
+    assert [head.split()[1].startswith("http://127.0.0.1:9/") for head in proxy.heads] == [True] * trusted
+
+
+def test_many_workers_share_what_they_trust(serve: Serve, bare: Program, tmp_path: Path) -> None:
+    server = serve(saying(reply()), security=_secured())
+    line = (
+        "batch",
+        "download",
+        "cognite",
+        "--project",
+        "p",
+        "--base-url",
+        server.url,
+        "--workers",
+        "16",
+        "--jobs",
+        "-",
+    )
+    ids = "".join(f"{number}\n" for number in range(60)).encode()
+    more = ("--ca-bundle", CERTS / "authority.pem")
+    run = bare(*line, "-o", tmp_path / "made", *more, "--json", stdin=ids, JOBFETCH_COGNITE_TOKEN="t")
+    assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 60}), run.said
+    server.heads.clear()
+    run = bare(*line, "-o", tmp_path / "other", "--json", stdin=ids, JOBFETCH_COGNITE_TOKEN="t")
+    assert (run.code, server.heads) == (11, [])
