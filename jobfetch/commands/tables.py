@@ -19,6 +19,7 @@ from jobfetch.errors import BadReply, DiskError, UsageError
 from jobfetch.export import Survey, Table, schema_of, table_for, to_stdout, write_table
 from jobfetch.fetch.found import Saved
 from jobfetch.fetch.rows import Maker, maker
+from jobfetch.flatten import leads_anywhere
 from jobfetch.model import Format
 from jobfetch.providers import PROVIDERS
 from jobfetch.spread import cores
@@ -69,6 +70,7 @@ def export(sources: list[str], common: Common, **options: Any) -> int:
                 )
             if not saved.records:
                 raise UsageError(f"no record in {', '.join(sources)}", hint="name a folder or a file of records")
+            _warn_of_path(ui, asked.rows, saved)
             teller.total = saved.bytes
             saved.processes = min(cores(), saved.records) if saved.bytes >= MUCH else 1
             survey = _write(path, table, saved)
@@ -107,6 +109,16 @@ def _write(path: Path | None, table: Table, saved: Saved) -> Survey:
 
 def _schema_path(path: Path) -> Path:
     return path.with_name(path.name + ".schema.json")
+
+
+def _warn_of_path(ui: Ui, rows: str | None, saved: Saved) -> None:
+    """A path that leads nowhere gives a row a record all the same, so that nothing is lost; but was it meant?"""
+    if rows is None:
+        return
+    views = {name: spec.rows.named for name, spec in PROVIDERS.items()}
+    looked = [result for provider, result in saved.first() if rows not in views.get(provider, ())]
+    if looked and not any(leads_anywhere(rows, result) for result in looked):
+        ui.warn(f"none of the first {len(looked)} records has anything at {rows}: is the path right?")
 
 
 def _warn_of_columns(ui: Ui, table: Table, survey: Survey) -> None:

@@ -23,7 +23,7 @@ from jobfetch import disk
 from jobfetch.blocks import Block
 from jobfetch.errors import BadReply, JobfetchError, UsageError
 from jobfetch.fetch.rows import Maker
-from jobfetch.fetch.saved import Place, blocks_of, opened
+from jobfetch.fetch.saved import Place, blocks_of, opened, results_of
 from jobfetch.manifest import Manifest, recorded_folders
 from jobfetch.model import Format, decode
 
@@ -38,6 +38,10 @@ _HEAD = 4096
 _BEGINS = re.compile(rb'\s*\{\s*"schema"\s*:\s*"jobfetch\.result/')
 _JOB_ID = re.compile(rb'"job_id"\s*:\s*("(?:[^"\\]|\\.)*")')
 _BY_LINES = frozenset({".ndjson", ".jsonl"})
+
+
+#: The provider and the result of a record.
+Looked = tuple[str, bytes]
 
 
 class Saved(Struct):
@@ -71,6 +75,10 @@ class Saved(Struct):
             runs = [_read(stack.enter_context(run.open(encoding="utf-8"))) for run in self._runs]
             # what was named twice is there once
             yield from some(next(same) for _, same in groupby(heapq.merge(*runs, self._few), key=itemgetter(0, 1, 2)))
+
+    def first(self) -> Iterator[Looked]:
+        """Some records: how they look."""
+        return results_of(next(self.stretches(), ()))
 
     def blocks(self, stretch: Sequence[Place]) -> Iterator[Block]:
         """The rows of some records."""

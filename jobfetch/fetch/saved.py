@@ -102,6 +102,11 @@ def blocks_of(places: Sequence[Place], make_for: Callable[[str], Maker]) -> Iter
                     yield from make.make(job_id, result, ())
 
 
+def results_of(places: Sequence[Place]) -> Iterator[tuple[str, bytes]]:
+    """The provider and the result of a few records, without those that are large."""
+    return ((record.provider, bytes(record.result)) for _, record in _held(places) if record)
+
+
 def _held(places: Sequence[Place]) -> list[tuple[Place, _Saved | None]]:
     """Records, read; None for one that wants a look of its own: it is large, or linked files belong to it."""
     found: list[tuple[Place, _Saved | None]] = []

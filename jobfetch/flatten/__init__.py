@@ -14,8 +14,8 @@ from jobfetch.errors import BadReply
 from jobfetch.flatten.forms import Forms, Job
 from jobfetch.flatten.long import Large, shortened
 from jobfetch.flatten.node import Node, Result
-from jobfetch.flatten.rules import by_path, compiled_kind
-from jobfetch.flatten.walk import Learned, Walk, Walker
+from jobfetch.flatten.rules import by_path, compiled_kind, steps
+from jobfetch.flatten.walk import Learned, Walk, Walker, has
 from jobfetch.model import encode
 from jobfetch.spec import RowRules, Rows
 
@@ -27,6 +27,7 @@ __all__ = [
     "Row",
     "by_path",
     "compiled",
+    "leads_anywhere",
     "named",
     "part_blocks",
     "part_rows",
@@ -89,6 +90,12 @@ def view(rules: RowRules, name: str, provider: str, job_id: str, result: bytes) 
     with named(provider, job_id):
         for row in rules.named[name](result):
             yield {**start, **row}
+
+
+def leads_anywhere(path: str, result: bytes) -> bool:
+    """Whether a result has anything at a path of the user's own."""
+    read = steps(path)
+    return read[0].key == "$" or has(Node.of(result).members, read)
 
 
 @contextmanager

@@ -110,7 +110,7 @@ def _ways(kinds: list[Learned], top: Mapping[str, Node]) -> list[tuple[Learned, 
             continue
         for steps in kind.paths:
             choose = len(kind.paths) > 1 or kind.rule.when or steps[0].key in {"$", "*"} or steps[-1].beside
-            there = not ways if steps[0].key == "$" else _has(top, steps) if choose else steps[0].key in top
+            there = not ways if steps[0].key == "$" else has(top, steps) if choose else steps[0].key in top
             if there and not any(_same_way(steps, walked) for _, walked in ways):
                 ways.append((learned, steps))
                 break
@@ -121,7 +121,7 @@ def _is(top: Mapping[str, Node], key: str, value: str) -> bool:
     return key in top and top[key].opens == b'"' and decode(top[key].raw) == value
 
 
-def _has(level: Mapping[str, Node], steps: list[Step]) -> bool:
+def has(level: Mapping[str, Node], steps: list[Step]) -> bool:
     """Whether a result has anything at a path (an empty list counts, a missing key does not)."""
     step, rest = steps[0], steps[1:]
     if step.key == "*":
@@ -134,9 +134,9 @@ def _has(level: Mapping[str, Node], steps: list[Step]) -> bool:
     if rest[0].key == "*" or node.opens in {b"n", b'"'}:
         return rest[0].key == "*"
     if not step.many or node.opens != b"[":
-        return _has(node.members, rest)
+        return has(node.members, rest)
     empty = next(iter(node.elements), None) is None
-    return empty or (node.may_hold(rest[0].key) and any(_has(element.members, rest) for element in node.elements))
+    return empty or (node.may_hold(rest[0].key) and any(has(element.members, rest) for element in node.elements))
 
 
 def _same_way(steps: list[Step], walked: list[Step]) -> bool:

@@ -328,6 +328,31 @@ def test_rows_by_a_path_carry_what_stands_above_them(bare: Program, out: Path) -
     assert run.out == b"kind,label,items.fileId\ntags,a,7\ntags,b,7\n"
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("items[].predictons.*[]", True),
+        ("item[]", True),
+        ("items[].predictions.nothing[]", True),
+        ("items[].predictions.*[]", False),
+        ("items[]", False),
+        ("$", False),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_told_of(
+    bare: Program, records: Path, out: Path, path: str, *, told: bool
+) -> None:
+    run = bare("export", records, "-o", out / "t.csv", "--rows", path)
+    assert run.code == 0
+    assert (f"none of the first 3 records has anything at {path}" in run.said) is told
+
+
+def test_a_path_through_the_record_of_a_provider_that_there_is_not_says_so(bare: Program, out: Path) -> None:
+    (out / "r.json").write_bytes(record("1").replace(b'"cognite"', b'"nobody"'))
+    run = bare("export", out / "r.json", "-f", "csv", "--rows", "items[]")
+    assert (run.code, "there is no provider 'nobody'" in run.said) == (11, True)
+
+
 @pytest.mark.parametrize("path", ["a..b", "items[", "a[0]", "[]", "a{}.b"])
 def test_what_is_no_path_is_refused(bare: Program, records: Path, path: str) -> None:
     run = bare("export", records, "-f", "csv", "--rows", path)
