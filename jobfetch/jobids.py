@@ -19,6 +19,7 @@ from jobfetch.spec import text_of
 
 #: What a column or key of ids is called, unless the user names another.
 NAMES = ("job_id", "id")
+STDIN = "standard input"
 
 
 class Ids:
@@ -28,6 +29,7 @@ class Ids:
     """
 
     def __init__(self, source: str, key: str | None = None) -> None:
+        self._name = STDIN if source == "-" else source
         path = Path(source)
         # a pipe or a terminal may have nothing to say yet, and says everything once
         if source != "-" and (path.is_file() or path.is_dir() or not path.exists()):
@@ -45,11 +47,15 @@ class Ids:
         """Whether the next one, or the end, is there already, so that nobody need wait for it."""
         return self._lines.at_hand()
 
+    def where(self) -> str:
+        """Where the last one stands."""
+        return f"{self._name} line {self._lines.number}"
+
 
 def _read(source: str, key: str | None, lines: _Lines) -> Iterator[str]:
     if source == "-":
         with _stdin() as stream:
-            yield from ids(_text(lines.of(stream), "standard input"), "standard input", key)
+            yield from ids(_text(lines.of(stream), STDIN), STDIN, key)
         return
     try:
         with Path(source).open("rb", buffering=0) as file:
@@ -76,6 +82,8 @@ class _Lines:
     """The lines of a stream, each as soon as it is there: a reader of Python's own waits for a whole buffer of them."""
 
     def __init__(self) -> None:
+        #: how many have been given out
+        self.number = 0
         self._stream: Any = None
         self._whole: collections.deque[bytes] = collections.deque()
 
@@ -90,8 +98,10 @@ class _Lines:
                 self._whole += [b"".join(rest), *others[:-1]]
                 rest = [others[-1]]
             while self._whole:
+                self.number += 1
                 yield self._whole.popleft() + b"\n"
         if last := b"".join(rest):
+            self.number += 1
             yield last
 
     def at_hand(self) -> bool:

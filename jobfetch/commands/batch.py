@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -65,12 +66,13 @@ class Options(Struct, frozen=True, kw_only=True):
     prom: str | None = None
     ping: str | None = None
 
-    def ids(self) -> tuple[Iterable[str], Callable[[], bool]]:
-        """The ids that are named, as they are needed; and whether one can be had without waiting for whoever names them."""
+    def named(self, service: Service, warn: Callable[[str], None], allowance: Allowance) -> Source:
+        """The jobs that are named, as they are needed."""
         if isinstance(self.jobs, str):
             ids = jobids.Ids(self.jobs, self.jobs_key)
-            return ids, ids.at_hand
-        return self.jobs or (), lambda: True
+            more: dict[str, Any] = {"at_hand": ids.at_hand, "where": ids.where}
+            return Named(service=service, ids=ids, warn=warn, allowance=allowance, **more)
+        return Named(service=service, ids=self.jobs or (), warn=warn, allowance=allowance)
 
     def endings(self) -> Endings:
         """Who is to be told how it ended."""
@@ -334,8 +336,7 @@ def targets_of(desk: Desk, profile: str | None) -> Iterator[Target]:
     head = partial(header, service.provider, asked, profile)
     allowance = Allowance(asked.options.limit)
     if asked.options.jobs is not None:
-        ids, at_hand = asked.options.ids()
-        named = Named(service=service, ids=ids, at_hand=at_hand, warn=desk.ui.warn_once, allowance=allowance)
+        named = asked.options.named(service, desk.ui.warn_once, allowance)
         yield Target(place=place, header=head(service.address), source=named)
     elif listing and group and not name:
         for each in _groups(desk):

@@ -8,6 +8,7 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from jobfetch import pager
+from jobfetch.errors import UsageError
 from jobfetch.fetch.service import Service
 from jobfetch.model import Reply, Request, fingerprint
 from jobfetch.spec import Item, ListApi, check_job_id
@@ -107,6 +108,8 @@ class Named(Struct, frozen=True, kw_only=True):
     warn: Callable[[str], None]
     #: whether the next id is there already
     at_hand: Callable[[], bool] = lambda: True
+    #: where the last id stands, as an error says it; nothing where nobody needs to be told
+    where: Callable[[], str] = lambda: ""
     allowance: Allowance = field(default_factory=Allowance)
     seen: set[int] = field(default_factory=set)
     whole: bool = False
@@ -133,7 +136,12 @@ class Named(Struct, frozen=True, kw_only=True):
 
     def _fresh(self) -> Iterator[str]:
         for job_id in self.ids:
-            if not self.named(check_job_id(self.service.provider, job_id)):
+            try:
+                check_job_id(self.service.provider, job_id)
+            except UsageError as error:
+                place = self.where()
+                raise UsageError(f"{place}: {error.message}" if place else error.message, hint=error.hint) from None
+            if not self.named(job_id):
                 self.seen.add(fingerprint(job_id))
                 yield job_id
 

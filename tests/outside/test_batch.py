@@ -270,9 +270,12 @@ def test_hostile_ids_get_safe_and_distinct_names(jobfetch: Program, out: Path) -
 
 
 def test_an_id_that_cannot_be_one_is_named_with_what_is_wrong(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:
-    run = jobfetch("batch", "download", "cognite", "--jobs", "-", "-o", out, stdin=b"200\nnot a number\n")
+    run = jobfetch("batch", "download", "cognite", "--jobs", "-", "-o", out, stdin=b"200\n\nnot a number\n205\n")
     assert run.code == 2
-    assert "'not a number'" in run.said
+    assert "standard input line 3: 'not a number'" in run.said
+    (out / "ids.csv").write_text("name,id\na,200\nb,x7\n")
+    run = jobfetch("batch", "download", "cognite", "--jobs", out / "ids.csv", "-o", out / "made")
+    assert (run.code, f"{out / 'ids.csv'} line 3: 'x7'" in run.said) == (2, True)
 
 
 # --- one verdict ---
