@@ -139,8 +139,11 @@ class Named(Struct, frozen=True, kw_only=True):
             try:
                 check_job_id(self.service.provider, job_id)
             except UsageError as error:
-                place = self.where()
-                raise UsageError(f"{place}: {error.message}" if place else error.message, hint=error.hint) from None
+                if place := self.where():
+                    raise UsageError(
+                        f"{place}: {error.message}", hint="mend that line; what stands before it is done"
+                    ) from None
+                raise
             if not self.named(job_id):
                 self.seen.add(fingerprint(job_id))
                 yield job_id
