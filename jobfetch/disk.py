@@ -13,6 +13,7 @@ import secrets
 import shutil
 import socket
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -174,6 +175,22 @@ def spool(place: Path | None = None) -> Iterator[BinaryIO]:
         yield file
 
 
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for what is too much for memory, gone when the block is left; those of killed runs are removed first."""
+    with explained(Path("the temporary folder")):
+        top = Path(tempfile.gettempdir())
+        prefix = f"jobfetch.{_host()}."
+        with contextlib.suppress(OSError):  # likewise: it may be closed to those who list it
+            for left in top.glob(f"{prefix}*"):
+                owner = left.name.removeprefix(prefix).partition(".")[0]
+                if owner.isdecimal() and _abandoned(int(owner), left):
+                    shutil.rmtree(left, ignore_errors=True)
+        made = tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}.", dir=top)
+    with made as place:
+        yield Path(place)
+
+
 @functools.cache
 def _host() -> str:
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
@@ -181,7 +198,7 @@ def _host() -> str:
 
 def _prefix(name: str) -> str:
     # bytes count, not characters: a name may hold 255 of them
-    return f".{name.encode('utf-8', 'surrogateescape')[:100].decode('utf-8', 'ignore')}.{_host()}."
+    return f".{os.fsencode(name)[:100].decode(sys.getfilesystemencoding(), 'ignore')}.{_host()}."
 
 
 def _sweep(target: Path) -> None:

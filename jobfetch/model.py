@@ -202,6 +202,11 @@ def encode(value: Json) -> bytes:
     return msgspec.json.encode(value)
 
 
+def typed(words: str) -> str:
+    """What was typed, which is UTF-8 whatever the locale took it for. `UnicodeError` where it is not."""
+    return words.encode("utf-8", "surrogateescape").decode()
+
+
 def compact(body: bytes) -> bytes:
     """The same JSON tokens without the white space between them. `BadReply` where it is not JSON."""
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from functools import cache, partial
@@ -59,9 +58,9 @@ def export(sources: list[str], common: Common, **options: Any) -> int:
         if path and not path.parent.is_dir():
             raise DiskError(f"{path.parent} is no folder", hint="make it first, or name another place with -o")
         teller = _Teller(ui)
-        with tempfile.TemporaryDirectory() as scratch:
+        with disk.scratch() as scratch:
             saved = Saved(make_for=cache(partial(_maker, asked.rows)), read=teller.read)
-            saved.find([Path(source) for source in sources], Path(scratch), path)
+            saved.find([Path(source) for source in sources], scratch, path)
             for other in saved.others:
                 ui.warn(f"{other} is no record: left out")
             for gone in saved.missing:

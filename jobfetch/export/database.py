@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import BinaryIO
 
 from jobfetch.blocks import Block, Token
-from jobfetch.disk import CHUNK
+from jobfetch.disk import CHUNK, scratch
 from jobfetch.errors import DiskError, UsageError
 from jobfetch.export.values import readers
 
@@ -35,8 +33,8 @@ def write(types: Mapping[str, str], pieces: Iterable[list[tuple[object, ...]]], 
             f"sqlite holds {MOST_COLUMNS} columns, and this table has {len(types)}",
             hint="choose some with --columns, or take another format",
         )
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "rows.sqlite"
+    with scratch() as place:
+        path = place / "rows.sqlite"
         try:
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
                 _fill(database, types, chain.from_iterable(pieces))

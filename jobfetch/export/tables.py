@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import chain, islice
@@ -17,7 +16,7 @@ from jobfetch.export import lines
 from jobfetch.export import packing as packings
 from jobfetch.export.columns import Kinds, Survey, type_of
 from jobfetch.export.packing import packed, packing_of
-from jobfetch.model import Format, encode
+from jobfetch.model import Format, encode, typed
 from jobfetch.spread import spread
 
 SUFFIXES = {
@@ -79,7 +78,7 @@ def table_for(
     said = delimiter or ("\t" if suffix == ".tsv" else ",")
     table = Table(
         format=form,
-        columns=tuple(dict.fromkeys(name for name in _typed(columns or "").split(",") if name)),
+        columns=_columns(columns or ""),
         delimiter=_delimiter(said),
         csv_safe=csv_safe,
         packing=packing,
@@ -95,13 +94,13 @@ def available(table: Table) -> None:
         _writer(table)
 
 
-def _typed(columns: str) -> str:
-    """What was typed, as UTF-8 whatever the locale takes it for."""
+def _columns(said: str) -> tuple[str, ...]:
     try:
-        return os.fsencode(columns).decode()
+        names = typed(said).split(",")
     except UnicodeError:
         hint = "`jobfetch providers show NAME` tells the columns of a provider"
-        raise UsageError(f"--columns {columns[:80]!r} is not UTF-8", hint=hint) from None
+        raise UsageError(f"--columns {said[:80]!r} is not UTF-8", hint=hint) from None
+    return tuple(dict.fromkeys(filter(None, names)))
 
 
 def _delimiter(said: str) -> str:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from jobfetch.blocks import Token
 from jobfetch.errors import UsageError
-from jobfetch.model import elements
+from jobfetch.model import elements, typed
 from jobfetch.spec import RowRules, Rows
 
 _SEGMENT = re.compile(r"(?P<key>[^.\[\]{}*]+|\*)(?P<many>\[\]|\{\})?")
@@ -71,7 +71,12 @@ def steps(path: str) -> list[Step]:
     """A path as steps. `UsageError` where it is none."""
     if path == "$":
         return [Step("$", many=False)]
-    found = [_SEGMENT.fullmatch(segment) for segment in path.split(".")]
+    try:
+        found = [_SEGMENT.fullmatch(segment) for segment in typed(path).split(".")]
+    except UnicodeError:
+        raise UsageError(
+            f"--rows {path[:80]!r} is not UTF-8", hint="write the names as the records have them"
+        ) from None
     read = [Step(each["key"], bool(each["many"]), each["many"] == "{}") for each in found if each]
     if len(read) != len(found) or any(step.beside for step in read[:-1]):
         raise UsageError(

@@ -423,6 +423,7 @@ def test_a_foreign_file_in_a_folder_is_left_out_and_told_of(bare: Program, recor
         (("RECORDS", "-o", "no/folder/t.csv"), 12),
         (("RECORDS", "-f", "raw"), 2),
         (("RECORDS", "-f", "csv", "--columns", "job_id,\udcff"), 2),
+        (("RECORDS", "-f", "csv", "--rows", "items[].\udcff[]"), 2),
         ((), 2),
     ],
 )
@@ -469,6 +470,27 @@ def test_a_kill_leaves_the_table_that_was_there(home: Path, out: Path) -> None:
     assert Here(home, {})("export", out / "r.ndjson", "-o", out / "t.csv").code == 0
     assert not [path for path in out.iterdir() if path.name.endswith(".part")]
     assert len(table((out / "t.csv").read_bytes())) == 4000
+
+
+def test_what_a_kill_left_in_the_temporary_folder_goes_with_the_next_run(home: Path, records: Path, out: Path) -> None:
+    (out / "r.ndjson").write_bytes(b"".join(record(str(number), "a" * 100) for number in range(4000)))
+    (out / "tmp").mkdir()
+    program = Program(home, {"TMPDIR": str(out / "tmp")})
+    with program.start("export", out / "r.ndjson", "-o", out / "t.sqlite") as process:
+        until(lambda: any((out / "tmp").glob("*/rows.sqlite")))
+        process.kill()
+        process.wait()
+    assert [*(out / "tmp").iterdir()]
+    assert program("export", records, "-f", "csv").code == 0
+    assert not [*(out / "tmp").iterdir()]
+
+
+def test_a_locale_without_their_letters_spoils_no_name(home: Path, out: Path) -> None:
+    (out / "r.json").write_bytes(record("1", result={"é": [{"ß": "x"}]}))
+    program = Program(home, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"})
+    words = ("--rows", "é[]", "--columns", "kind,ß", "-o", out / "ü.csv")
+    assert program("export", out / "r.json", *words).code == 0
+    assert (out / "ü.csv").read_text() == "kind,ß\né,x\n"
 
 
 def test_a_table_never_stands_beside_the_description_of_another(

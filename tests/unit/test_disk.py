@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -275,6 +276,21 @@ def test_what_another_machine_left_is_left_alone(tmp_path: Path, dead: int, monk
         left = leftover(tmp_path / "out", dead)
     put(tmp_path / "out")
     assert left.exists()
+
+
+def test_the_scratch_folder_of_a_dead_process_is_removed(
+    tmp_path: Path, dead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with disk.scratch() as ours, disk.scratch() as other:
+        (ours / "0").touch()
+        left = ours.rename(tmp_path / ours.name.replace(str(os.getpid()), str(dead)))
+        others = [tmp_path / "jobfetch.else", tmp_path / f"jobfetch.c0ffee.{dead}.x", tmp_path / f"x.{dead}"]
+        for each in others:
+            each.mkdir()
+        with disk.scratch():
+            assert [left.exists(), other.exists(), *(each.exists() for each in others)] == [False, True, *[True] * 3]
+    assert sorted(tmp_path.iterdir()) == sorted(others)
 
 
 @pytest.mark.parametrize("name", ["x.part", ".out.part", ".out.abcdef.notanumber.x.part", ".out.abcdef.99999999.x.tmp"])
