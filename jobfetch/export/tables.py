@@ -32,8 +32,9 @@ SUFFIXES = {
 }
 SCHEMA = "jobfetch.table/1"
 
-#: Rows that are looked at before the first is written, in the hope that the columns are all there by then.
+#: Rows, and cells, that are looked at before the first is written, in the hope that the columns are all there by then.
 LOOKED_AT = 5000
+CELLS_LOOKED_AT = 250_000
 
 #: Rows, what they hold where that is news, and what was made of them.
 _Piece = tuple[int, dict[str, int], Any]
@@ -188,13 +189,14 @@ class _Run(Struct):
     def looked_at(self) -> tuple[Iterator[Block], int]:
         """The rows of so many first stretches, which have been looked at: enough to hope that all others are like them."""
         held: list[Block] = []
-        number = 0
+        number = cells = 0
         for number, stretch in enumerate(self.source.stretches(), start=1):
             blocks = iter(self.source.blocks(stretch))
             for block in blocks:
                 self.survey.add(block)
                 held.append(block)
-                if self.survey.rows >= LOOKED_AT:
+                cells += block.count * len(block.own) + len(block.same)
+                if self.survey.rows >= LOOKED_AT or cells >= CELLS_LOOKED_AT:
                     return self._to_the_end(held, blocks, stretch), number
             self._through(stretch)
         return iter(held), number

@@ -6,6 +6,7 @@ between two such places, with brackets around it, is a list of its own, and pars
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
@@ -85,6 +86,8 @@ def cut(read: Read, start: int) -> Iterator[tuple[bytes, int]]:
     """
     at, size, mark = start, min(FIRST, WINDOW), b""
     while True:
+        # what was read before is let go first: an element may be long
+        text = b""
         text = read(at, size)
         place = _guessed(text, mark) if mark else None
         ended = False
@@ -95,9 +98,8 @@ def cut(read: Read, start: int) -> Iterator[tuple[bytes, int]]:
                 raise BadReply("a list does not end, or an element of it is too long to be held")
             size *= 4
             continue
-        window, at, size = text[:place], at + place + 1, WINDOW
-        mark = text[place - 1 : place + _MARK]
-        yield b"[" + window + b"]", at
+        at, size, mark = at + place + 1, WINDOW, text[place - 1 : place + _MARK]
+        yield b"".join((b"[", memoryview(text)[:place], b"]")), at
         if ended:
             return
 
@@ -138,23 +140,22 @@ def _looked_for(text: bytes) -> tuple[int | None, bool]:
 
 def shortened(read: Read, names: frozenset[str], whole: Callable[[], bytes]) -> Large:
     """A document, with the lists of these names left where they are where they are long. `BadReply` where it is no JSON."""
-    pieces: list[bytes] = []
+    # one behind the other at once: each of millions of small pieces would weigh more than it holds
+    short = io.BytesIO()
     spans: dict[str, Span] = {}
     scan = _Scan(read)
     for token in scan.tokens():
-        pieces.append(token)
-        name = scan.name()
-        if token != b"[" or name not in names or name in spans:
+        if token != b"[" or (name := scan.name()) not in names or name in spans:
+            short.write(token)
             continue
-        windows = cut(read, scan.at)
-        first, end = next(windows)
-        bounds = [scan.at, end, *(further for _, further in windows)]
-        if len(bounds) > 2:  # noqa: PLR2004 - more than one window
-            pieces[-1], spans[name] = ELSEWHERE, Span(read, bounds)
+        span = Span(read, [scan.at, *(end for _, end in cut(read, scan.at))])
+        if len(span.bounds) > 2:  # noqa: PLR2004 - more than one window
+            short.write(ELSEWHERE)
+            spans[name] = span
         else:
-            pieces[-1] = first
-        scan.leave(bounds[-1])
-    return Large(b"".join(pieces), spans, whole)
+            short.write(span.all())
+        scan.leave(span.bounds[-1])
+    return Large(short.getvalue(), spans, whole)
 
 
 class _Scan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
@@ -12,6 +13,7 @@ from jobfetch.flatten.long import ELSEWHERE, WINDOW, Large, Span, cut
 from jobfetch.model import elements, encode, opens
 
 Result = bytes | Large
+_LIST = ord("[")
 
 
 class Node:
@@ -47,17 +49,20 @@ class Node:
 
     def may_hold(self, key: str) -> bool:
         """Whether this key may stand anywhere in a value: it does not where none of its bytes do, and none is escaped."""
-        name = encode(key)
-        return any(name in bytes(window) or b"\\" in bytes(window) for window in self.windows())
+        found = re.compile(re.escape(encode(key)) + rb"|\\")
+        held = self._span.windows() if self._span else [self.raw]
+        return any(found.search(memoryview(each)) for each in held)
 
     def windows(self) -> Iterator[bytes | msgspec.Raw]:
         """A list as lists of so many elements that they are held easily."""
         if self._span:
             return self._span.windows()
-        raw = bytes(self.raw)
-        if len(raw) <= WINDOW or self.opens != b"[":
-            return iter([raw])
-        return (window for window, _ in cut(lambda start, size: raw[start : start + size], raw.index(b"[") + 1))
+        if len(self.raw) <= WINDOW or self.opens != b"[":
+            return iter([bytes(self.raw)])
+        # no copy of what is long is made
+        view = memoryview(self.raw)
+        begins = next(number for number in range(len(view)) if view[number] == _LIST) + 1
+        return (window for window, _ in cut(lambda start, size: bytes(view[start : start + size]), begins))
 
     @property
     def _span(self) -> Span | None:
