@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from jobfetch.fetch.rows import Maker, maker
 from jobfetch.flatten import leads_anywhere
 from jobfetch.model import Format
 from jobfetch.providers import PROVIDERS
+from jobfetch.spec import RowRules
 from jobfetch.spread import cores
 from jobfetch.ui import Ui
 
@@ -114,10 +116,18 @@ def _warn_of_path(ui: Ui, rows: str | None, saved: Saved) -> None:
     """A path that leads nowhere gives a row a record all the same, so that nothing is lost; but was it meant?"""
     if rows is None:
         return
-    views = {name: spec.rows.named for name, spec in PROVIDERS.items()}
-    looked = [result for provider, result in saved.first() if rows not in views.get(provider, ())]
-    if looked and not any(leads_anywhere(rows, result) for result in looked):
-        ui.warn(f"none of the first {len(looked)} records has anything at {rows}: is the path right?")
+    looked = [(PROVIDERS[provider].rows, result) for provider, result in saved.first() if provider in PROVIDERS]
+    unnamed = [result for rules, result in looked if rows not in rules.named]
+    if not unnamed or any(leads_anywhere(rows, result) for result in unnamed):
+        return
+    known = {path for rules, result in looked for path in (*rules.named, *_paths(rules, result))}
+    near = "".join(f" {path} leads somewhere" for path in get_close_matches(rows, sorted(known), n=1))
+    ui.warn(f"none of the first {len(unnamed)} records has anything at {rows}: is the path right?{near}")
+
+
+def _paths(rules: RowRules, result: bytes) -> Iterator[str]:
+    """The paths of a provider that lead somewhere in a result."""
+    return (path for kind in rules.kinds for path in kind.each if leads_anywhere(path, result))
 
 
 def _warn_of_columns(ui: Ui, table: Table, survey: Survey) -> None:

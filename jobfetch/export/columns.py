@@ -63,7 +63,10 @@ def is_numeric(joined: bytes) -> bool:
 
 
 def kinds_of(column: Column, *, exact: bool) -> int:
-    """What kinds of value these are; `exact` looks at every digit of a number that a double may not give back."""
+    """What kinds of value these are, the same however many are looked at together.
+
+    `exact` looks at every digit of a number that a double may not give back; whether int64 holds an integer is always seen.
+    """
     joined, tokens = column.joined, column.few
     if is_numeric(joined):
         if not joined:
@@ -71,7 +74,7 @@ def kinds_of(column: Column, *, exact: bool) -> int:
         if joined.translate(None, _INTEGER):
             return _FLOAT | _odd(column, exact=exact)
         if b"-0" not in joined:
-            return _INT if column.all_within(_SURELY_DOUBLE) else _long(tokens)
+            return _INT if column.all_within(_SURELY_DOUBLE) else _INT | _long(tokens, exact=exact)
     elif are_plain(joined, tokens):
         return _TEXT
     first = {bytes(token)[:1] for token in tokens}
@@ -79,33 +82,35 @@ def kinds_of(column: Column, *, exact: bool) -> int:
         return sum({_BY_FIRST.get(each, 0) for each in first})
     found = 0
     for token in tokens:
-        found |= kind_of(bytes(token))
+        found |= kind_of(bytes(token), exact=exact)
     return found
 
 
-def _long(tokens: Sequence[Token]) -> int:
-    """What integers are, of which some are long."""
+def _long(tokens: Sequence[Token], *, exact: bool) -> int:
+    """What the long ones of these numbers are."""
     found = 0
     for token in tokens:
-        found |= kind_of(bytes(token)) if len(token) > _SURELY_DOUBLE else _INT if token else 0
+        found |= kind_of(bytes(token), exact=exact) if len(token) > _SURELY_DOUBLE else 0
     return found
 
 
 def _odd(column: Column, *, exact: bool) -> int:
-    """What the numbers are that need a look of their own: those with a power of ten, and the long ones of an exact look."""
+    """What the numbers are that need a look of their own: long ones, and those with a power of ten where it is exact.
+
+    Where each has a point, none is an integer.
+    """
     found, joined, tokens = 0, column.joined, column.few
-    if exact and not column.all_within(_SURELY_DOUBLE):
-        for token in tokens:
-            found |= kind_of(bytes(token)) if len(token) > _SURELY_DOUBLE else 0
-    if b"e" in joined or b"E" in joined:
+    if (exact or joined.count(b".") < len(tokens)) and not column.all_within(_SURELY_DOUBLE):
+        found |= _long(tokens, exact=exact)
+    if exact and (b"e" in joined or b"E" in joined):
         text = b",".join(tokens)
         for power in _POWER.finditer(text):
             start, end = text.rfind(b",", 0, power.start()) + 1, text.find(b",", power.end())
-            found |= kind_of(text[start : end if end >= 0 else None])
+            found |= kind_of(text[start : end if end >= 0 else None], exact=True)
     return found
 
 
-def kind_of(token: bytes) -> int:
+def kind_of(token: bytes, *, exact: bool) -> int:
     """What kind of value one token is."""
     if not token:
         return Kinds.NONE
@@ -118,10 +123,10 @@ def kind_of(token: bytes) -> int:
         if len(token) <= _SURELY_DOUBLE:
             return _INT
         if len(token) > _SURELY_INT64 and int(token[:64]) not in _INT64:
-            return int(Kinds.UNFIT)
-        return _INT if int(float(token)) == int(token) else int(Kinds.WIDE)
+            return _INT | Kinds.UNFIT
+        return _INT if int(float(token)) == int(token) else _INT | Kinds.WIDE
     short = len(token) <= _SURELY_DOUBLE and b"e" not in token and b"E" not in token
-    return _FLOAT if short or _is_double(token) else int(Kinds.UNFIT)
+    return _FLOAT if not exact or short or _is_double(token) else _FLOAT | Kinds.UNFIT
 
 
 def _is_double(token: bytes) -> bool:
@@ -160,7 +165,7 @@ class Survey(Struct):
         for name, token in block.same.items():
             if known.get(name) != token:
                 known[name] = token
-                found[name] = kind_of(token)
+                found[name] = kind_of(token, exact=self.exact)
         for name, column in block.own.items():
             found[name] = kinds_of(column, exact=self.exact)
         return self.merge(found)

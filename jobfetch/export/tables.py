@@ -256,10 +256,9 @@ def schema_of(table: Table, survey: Survey) -> bytes:
     told = []
     for name in survey.columns(table.columns):
         kinds = survey.kinds(name)
-        # integers are numbers as well, however long they are
-        shown = kinds | Kinds.INTEGER if Kinds.WIDE in kinds else kinds
+        # integers are numbers as well
         hidden = Kinds.WIDE | (Kinds.INTEGER if Kinds.NUMBER in kinds else Kinds.NONE)
-        values = [str(kind.name).lower() for kind in shown & ~hidden]
+        values = [str(kind.name).lower() for kind in kinds & ~hidden]
         told.append({"name": name, "type": type_of(name, kinds), "values": values})
     head = encode({"schema": SCHEMA, "format": table.format, "rows": survey.rows})[:-1]
     return head + b',"columns":[\n' + b",\n".join(encode(each) for each in told) + b"\n]}\n"

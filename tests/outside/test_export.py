@@ -347,6 +347,21 @@ def test_a_path_that_leads_nowhere_is_told_of(
     assert (f"none of the first 3 records has anything at {path}" in run.said) is told
 
 
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("items[].predictons.*[]", " items[].predictions.*[] leads somewhere"),
+        ("failedItems[].items[]", ""),
+        ("nothing", ""),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_told_of_with_one_that_is_near(
+    bare: Program, records: Path, out: Path, path: str, near: str
+) -> None:
+    run = bare("export", records, "-o", out / "t.csv", "--rows", path)
+    assert run.said.splitlines()[0].endswith(f"at {path}: is the path right?{near}")
+
+
 def test_a_path_through_the_record_of_a_provider_that_there_is_not_says_so(bare: Program, out: Path) -> None:
     (out / "r.json").write_bytes(record("1").replace(b'"cognite"', b'"nobody"'))
     run = bare("export", out / "r.json", "-f", "csv", "--rows", "items[]")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from jobfetch import flatten
 from jobfetch.blocks import Block, Column, Held
 from jobfetch.errors import BadReply, UsageError
-from jobfetch.export import Table, packing, parquet, schema_of, table_for, tables, write_table
+from jobfetch.export import Survey, Table, packing, parquet, schema_of, table_for, tables, write_table
 from jobfetch.flatten.shapes import Shape
 from jobfetch.model import Format
 from jobfetch.spec import COMMON_COLUMNS, RowRules, Rows
@@ -481,6 +481,31 @@ def several_times(rows: list[dict[str, bytes]]) -> list[Block]:
     times = [len([*same]) for _, same in groupby(rows)]
     few = [next(same) for _, same in groupby(rows)]
     return [Block(len(rows), {}, {name: Column.spread([row.get(name, b"") for row in few], times) for name in names})]
+
+
+TOKENS = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [each.encode() for each in [*NUMBERS, "7", "0.5", "9007199254740993", "null", '"a"', "[]", ""]]
+        ),
+        st.from_regex(rb"-?(0|[1-9][0-9]{0,24})(\.[0-9]{1,22})?(e-?[0-9]{1,3})?", fullmatch=True),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@pytest.mark.parametrize("shape", ["csv", "parquet"])
+@given(TOKENS)
+def test_a_schema_says_the_same_however_rows_come(shape: str, tokens: list[bytes]) -> None:
+    rows = [{"own": token} if token else {} for token in tokens]
+    said = []
+    for made in (one_by_one(rows), at_once(rows), [each for part in (rows[:3], rows[3:]) for each in at_once(part)]):
+        survey = Survey(exact=shape == "parquet")
+        for block in made:
+            survey.add(block)
+        said.append(schema_of(Table(format=Format(shape)), survey))
+    assert said[0] == said[1] == said[2]
 
 
 @given(TABLES, st.booleans(), st.integers(1, 5))
