@@ -5,7 +5,6 @@ Memory holds a few records, or a part of one where it is large.
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
 import re
@@ -170,24 +169,13 @@ def _large(
 def opened(data: bytes) -> _Saved:
     """A record, read. `BadReply` where it is none."""
     try:
-        _check_text(data)
+        flatten.check_text(data)
         record = _RECORDS.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _unreadable(data, error) from None
     if record.schema != SCHEMA:
         raise BadReply(f"this is a record of another version ({record.schema[:40]})", hint=f"this one reads {SCHEMA}")
     return record
-
-
-def _check_text(data: bytes) -> None:
-    """`UnicodeDecodeError` where this is not UTF-8; what is long is never held as text, which may be four times as long."""
-    if len(data) <= disk.CHUNK:
-        data.decode()
-        return
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    for start in range(0, len(data), disk.CHUNK):
-        decoder.decode(data[start : start + disk.CHUNK])
-    decoder.decode(b"", final=True)
 
 
 def _unreadable(data: bytes, error: Exception) -> BadReply:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from jobfetch.blocks import Block, Row, text
 from jobfetch.errors import BadReply
 from jobfetch.flatten.forms import Forms, Job
-from jobfetch.flatten.long import Large, shortened
+from jobfetch.flatten.long import Large, check_text, readable, shortened
 from jobfetch.flatten.node import Node, Result
 from jobfetch.flatten.rules import by_path, compiled_kind, steps
 from jobfetch.flatten.walk import Learned, Walk, Walker, has
@@ -26,6 +26,7 @@ __all__ = [
     "Result",
     "Row",
     "by_path",
+    "check_text",
     "compiled",
     "leads_anywhere",
     "named",
@@ -75,7 +76,7 @@ def part_blocks(rules: RowRules, provider: str, job_id: str, parts: Iterable[byt
     start = {"provider": encode(provider), "job_id": encode(job_id)}
     with named(provider, job_id):
         for part in parts:
-            block = walk.whole(Node(part))
+            block = walk.whole(Node(readable(part)))
             yield Block(block.count, {**start, **block.same}, block.own)
 
 

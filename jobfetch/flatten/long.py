@@ -6,6 +6,7 @@ between two such places, with brackets around it, is a list of its own, and pars
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -46,12 +47,35 @@ class Span(Struct, frozen=True):
 
     def all(self) -> bytes:
         """The list as a whole."""
-        return b"[" + self.read(self.bounds[0], self.bounds[-1] - self.bounds[0] - 1) + b"]"
+        return self._list(self.bounds[0], self.bounds[-1])
 
     def windows(self) -> Iterator[bytes]:
         """The list, as lists of so many elements that they are held easily."""
         for start, end in pairwise(self.bounds):
-            yield b"[" + self.read(start, end - start - 1) + b"]"
+            yield self._list(start, end)
+
+    def _list(self, start: int, end: int) -> bytes:
+        return b"[" + readable(self.read(start, end - start - 1)) + b"]"
+
+
+def readable(data: bytes) -> bytes:
+    """The same bytes. `BadReply` where they are not UTF-8: nobody else looks at what is only passed on."""
+    try:
+        check_text(data)
+    except UnicodeDecodeError:
+        raise BadReply("it is not UTF-8", hint="ask the service for the job again, or mend the file") from None
+    return data
+
+
+def check_text(data: bytes) -> None:
+    """`UnicodeDecodeError` where this is not UTF-8; what is long is never held as text, which may be four times as long."""
+    if len(data) <= WINDOW:
+        data.decode()
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(data), WINDOW):
+        decoder.decode(data[start : start + WINDOW])
+    decoder.decode(b"", final=True)
 
 
 class Large(Struct, frozen=True):

@@ -92,6 +92,21 @@ def test_a_list_of_another_name_stays_where_it_is(value: Any) -> None:
     assert json.loads(large.short) == value
 
 
+@pytest.mark.parametrize("walked", ["data.things", "other"])
+def test_a_long_list_that_is_not_utf_8_is_an_error(walked: str) -> None:
+    text = json.dumps({"data": {"things": ["a" * 10] * 100}}).encode().replace(b"aa", b"a\xff", 150)
+    large = flatten.shortened(reader(text), frozenset({"data.things"}), lambda: text)
+    rules = RowRules(kinds=(Rows(each=(f"{walked}[]",), kind="thing"),))
+    walk, _ = flatten.walker(rules)
+    with pytest.raises(BadReply, match="not UTF-8"):
+        list(walk("acme", "7", large))
+
+
+def test_a_part_that_is_not_utf_8_is_an_error() -> None:
+    with pytest.raises(BadReply, match="not UTF-8"):
+        list(flatten.part_rows(RULES, "acme", "7", [b'{"a":"b"}', b'{"a":"\xff"}']))
+
+
 def both(value: Any, rules: RowRules = RULES) -> Iterator[list[dict[str, bytes]]]:
     """The rows of a result that is held, and of one that is not."""
     text = json.dumps(value).encode()
