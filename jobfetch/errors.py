@@ -244,6 +244,10 @@ class Terminated(JobfetchError):
     exit = Exit.TERMINATED
 
 
+class Signalled(KeyboardInterrupt):
+    """A signal has ended the program: like Ctrl-C, nothing on its way takes it for trouble of its own."""
+
+
 _KINDS: tuple[type[JobfetchError], ...] = (
     UsageError,
     ConfigError,

@@ -41,7 +41,6 @@ def announce(ui: Ui, report: Report, endings: Endings) -> Iterator[None]:
         _check(endings.ping)
         # whoever knows the address can speak for us
         ui.learn(endings.ping)
-        _ping(ui, endings.ping, "/start")
 
     def write(verdict: Verdict) -> None:
         provider = report.provider or ""
@@ -60,6 +59,9 @@ def announce(ui: Ui, report: Report, endings: Endings) -> Iterator[None]:
 
     report.afterwards.append(write)
     report.farewells.append(ping)
+    if endings.ping:
+        # only now: whoever is told that it began is told how it ended, whatever comes in between
+        _ping(ui, endings.ping, "/start")
     yield
 
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from msgspec import Struct, field
 
 from jobfetch import export
-from jobfetch.errors import ConfigError, Exit, Interrupted, JobfetchError, Terminated
+from jobfetch.errors import ConfigError, Exit, Interrupted, JobfetchError, Signalled, Terminated
 from jobfetch.model import Json, Outcome, Tally, Verdict, encode
 from jobfetch.ui import Ui
 
@@ -110,8 +110,11 @@ def run(common: Common, work: Callable[[Ui, Report], None]) -> int:
             work(ui, report)
         except JobfetchError as raised:
             error = raised
-        except KeyboardInterrupt:
-            error = Interrupted("interrupted", hint="run the same line again: it goes on where this run stopped")
+        except KeyboardInterrupt as signalled:
+            kind, word = (
+                (Terminated, "terminated") if isinstance(signalled, Signalled) else (Interrupted, "interrupted")
+            )
+            error = kind(word, hint="run the same line again: it goes on where this run stopped")
         except Exception as bug:  # noqa: BLE001 - the edge: a bug becomes exit code 1, and its traceback is scrubbed
             return _bug(ui, bug, verbose=verbose)
         finally:
@@ -121,7 +124,7 @@ def run(common: Common, work: Callable[[Ui, Report], None]) -> int:
         try:
             for tell in report.farewells:
                 tell(Exit(code))
-        except (KeyboardInterrupt, Terminated):
+        except KeyboardInterrupt:
             # the verdict is out, and stands
             ui.warn("interrupted before everybody was told how it ended")
         return code
@@ -203,14 +206,14 @@ def _signals() -> Iterator[None]:
         # once is enough: a second one must not cost the verdict
         for each in before:
             signal.signal(each, signal.SIG_IGN)
-        raise Terminated("terminated", hint="run the same line again: it goes on where this run stopped")
+        raise Signalled
 
     def lost(dropped: sys.UnraisableHookArgs) -> None:
         # Python drops what is raised while an object is collected; the signal comes once more, a moment later
-        if isinstance(dropped.exc_value, Terminated | KeyboardInterrupt):
+        if isinstance(dropped.exc_value, KeyboardInterrupt):
             for each in before:
                 signal.signal(each, terminate)
-            number = next(iter(before)) if isinstance(dropped.exc_value, Terminated) else signal.SIGINT
+            number = next(iter(before)) if isinstance(dropped.exc_value, Signalled) else signal.SIGINT
             threading.Timer(_MOMENT, _thread.interrupt_main, (number,)).start()
         else:
             hook(dropped)

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from jobfetch.sandbox import Sandbox
 
 from .program import HANGS, MORTAL, VERDICT, Program, tree, until
+from .raw import Peer, RawServer, Talk
 
 ENDS = {
     signal.SIGINT: (130, "interrupted"),
@@ -90,6 +91,39 @@ def test_a_batch_whose_terminal_is_gone_ends_in_order_and_tells_whoever_is_told(
         assert process.wait(timeout=HANGS) == 143
     report = json.loads((out / "report.json").read_text())
     assert (report["exit_code"], report["counts"]["succeeded"]) == (143, 1)
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_signal_while_the_start_is_told_ends_the_run_before_anything_is_asked(
+    jobfetch: Program, sandbox: Sandbox, out: Path, serve: Callable[[Talk], RawServer], how: signal.Signals
+) -> None:
+    server = serve(lambda peer: peer.hold() if "/start" in peer.head else _thank(peer))
+    line = ("batch", "download", "cognite", "--jobs", "-", "-o", out / "made", "--report", out / "report.json")
+    with jobfetch.start(*line, "--ping", f"{server.url}/ping") as process:
+        until(lambda: bool(server.heads))
+        process.send_signal(how)
+        process.communicate(b"200\n", timeout=HANGS)
+    assert process.returncode == ENDS[how][0]
+    assert json.loads((out / "report.json").read_text())["exit_code"] == ENDS[how][0]
+    assert [head.split()[1] for head in server.heads] == ["/ping/start", "/ping/fail"]
+    assert not sandbox.asked()
+    assert list(tree(out)) == ["report.json"]
+
+
+def _thank(peer: Peer) -> None:
+    peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_signal_is_no_finding_of_the_doctor(
+    jobfetch: Program, out: Path, serve: Callable[[Talk], RawServer], how: signal.Signals
+) -> None:
+    server = serve(Peer.hold)
+    with jobfetch.start("doctor", "cognite", JOBFETCH_COGNITE_BASE_URL=server.url) as process:
+        until(lambda: bool(server.heads))
+        process.send_signal(how)
+        process.communicate(timeout=HANGS)
+    assert process.returncode == ENDS[how][0]
 
 
 def test_a_run_that_is_to_outlive_its_terminal_does(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:
