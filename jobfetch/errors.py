@@ -11,6 +11,7 @@ JobfetchError
 ├─ ResultGone          7   the result is gone for good
 ├─ Partial             8   finished, but something of it failed
 ├─ Unavailable        10   network or service trouble outlasted the retries
+│  └─ NoResult             the job has ended, and its result is not to be had for now
 ├─ BadReply           11   a reply that nobody can read or act on
 │  ├─ NotJson              an answer of another kind, a web page most often
 │  └─ CutReply             it ended before it was whole, every time
@@ -190,6 +191,10 @@ class Unavailable(JobfetchError):
 
     exit = Exit.UNAVAILABLE
     transient = True
+
+
+class NoResult(Unavailable):
+    """A job has ended, and its result is not to be had for now; of other jobs it says nothing."""
 
 
 class BadReply(JobfetchError):

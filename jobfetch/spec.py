@@ -607,7 +607,7 @@ def job_headers(provider: Provider, address: Address) -> Mapping[str, str]:
 def read_status(provider: Provider, address: Address, reply: Reply, now: datetime) -> Status:
     """What a good status reply says about the job."""
     job, document = provider.job, reply.document
-    _refuse_another(job, address, reply)
+    refuse_another(reply, address, job.id)
     words = job.words.corrected(address.params.get("states"))
     state, word = words.read(reply)
     warnings = [warning] if (warning := promised_json(reply)) else []
@@ -640,9 +640,9 @@ def read_status(provider: Provider, address: Address, reply: Reply, now: datetim
     )
 
 
-def _refuse_another(job: JobApi, address: Address, reply: Reply) -> None:
-    """`BadReply` where a reply is about another job: somebody in between has mixed replies up."""
-    told = reply.document.text(job.id) if job.id else None
+def refuse_another(reply: Reply, address: Address, path: str | None) -> None:
+    """`BadReply` where a reply names another job at this path: somebody in between has mixed replies up."""
+    told = reply.document.text(path) if path else None
     if told and told.casefold() != address.job_id.casefold():
         raise BadReply(
             f"{safe_url(reply.url)} was asked about job {address.job_id} and answered about {told[:80]}",

@@ -193,6 +193,8 @@ class _Pass:
     def __init__(self, folder: Folder, workers: Workers, pages: Pages) -> None:
         self.folder, self.workers, self.pages = folder, workers, pages
         self.queue: deque[Item] = deque()
+        #: jobs that failed before, kept for the end: whatever is wrong with them stands in nobody's way
+        self.later: deque[Item] = deque()
         self.listed = False
         self.problem: JobfetchError | None = None
         self.hurry: float | None = None
@@ -223,22 +225,31 @@ class _Pass:
             plan.waiting.sleep(GATHER)
 
     def _finished(self) -> bool:
-        return self.listed and not self.queue
+        return self.listed and not self.queue and not self.later
 
     def _feed(self) -> None:
         """Give out as much work as there are hands for, and have the next page fetched in time."""
         folder, workers = self.folder, self.workers
         most = 2 * folder.plan.workers
         known: list[Kept] = []
-        while self.queue and workers.busy[_JOBS] < most and len(known) < MOST_AT_ONCE and folder.may_go_on():
-            known += self._take(self.queue.popleft())
+        while (
+            (queue := self._at_hand())
+            and workers.busy[_JOBS] < most
+            and len(known) < MOST_AT_ONCE
+            and folder.may_go_on()
+        ):
+            known += self._take(queue.popleft(), late=queue is self.later)
         if known:
             # one sync for all that the list itself tells
             folder.record(known)
         if not self.listed and not workers.busy[_LIST] and len(self.queue) < most and folder.may_go_on():
             workers.give(_LIST, partial(next, self.pages, None))
 
-    def _take(self, item: Item) -> list[Kept]:
+    def _at_hand(self) -> deque[Item]:
+        """The jobs to go on with; those that failed before once there are no others."""
+        return self.queue or (self.later if self.listed else self.queue)
+
+    def _take(self, item: Item, *, late: bool) -> list[Kept]:
         """One job: done already, to be asked for, or what is known of it without asking."""
         folder, plan = self.folder, self.folder.plan
         try:
@@ -259,7 +270,10 @@ class _Pass:
         if pending and pending.due > plan.waiting.deadline.clock():
             # whatever a list says of it, the service wants to be left alone about this job until then
             return []
-        self.workers.give(_JOBS, partial(attempt, plan, item))
+        if entry and entry.error and not late:
+            self.later.append(item)
+        else:
+            self.workers.give(_JOBS, partial(attempt, plan, item))
         return []
 
     def _hear(self, came: list[Came]) -> None:
@@ -275,7 +289,7 @@ class _Pass:
                 self.queue.extend(each.value or ())
                 if self.listed:
                     progress = self.folder.books.progress
-                    progress.total = progress.settled + len(self.queue) + self.workers.busy[_JOBS]
+                    progress.total = progress.settled + len(self.queue) + len(self.later) + self.workers.busy[_JOBS]
             elif isinstance(each.value, Entry):
                 self.folder.skip(each.value)
             else:

@@ -19,10 +19,10 @@ from jobfetch.errors import (
     Forbidden,
     Interrupted,
     JobfetchError,
+    NoResult,
     ReaderGone,
     StillRunning,
     Terminated,
-    Unavailable,
     UsageError,
 )
 from jobfetch.export import Table, to_stdout
@@ -168,7 +168,7 @@ def resolved(service: Service, job_id: str, status: Status, sink: Sink | None) -
         raise StillRunning(
             f"job {job_id} has taken its result back: it is being worked on again", hint="run the same line again later"
         )
-    raise Unavailable(
+    raise NoResult(
         f"the link to the result of job {job_id} is refused, also after it was resolved anew",
         hint="run the same line again later",
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 
-from jobfetch.errors import CredentialsError, JobfetchError, NotJson, Unavailable
+from jobfetch.errors import JobfetchError, NoResult, NotJson, Unauthorized, Unavailable
 
 #: Failures of one kind in a row after which nothing more is asked.
 MOST_ALIKE = 10
 
-_ALIKE = (Unavailable, CredentialsError, NotJson)
+_ALIKE = (Unavailable, Unauthorized, NotJson)
+#: What looks like them, and is a trouble of one job alone.
+_OWN = (NoResult,)
 
 
 class Streak:
@@ -25,7 +27,7 @@ class Streak:
     def hear(self, error: JobfetchError | None) -> bool:
         """Count what one job came to; whether nothing more is to be asked."""
         with self._lock:
-            kind = next((each for each in _ALIKE if isinstance(error, each)), None)
+            kind = next((each for each in _ALIKE if isinstance(error, each) and not isinstance(error, _OWN)), None)
             self._length = self._length + 1 if kind and kind is self._kind else 1 if kind else 0
             self._kind = kind
             if error and self._length >= MOST_ALIKE and not self.error:

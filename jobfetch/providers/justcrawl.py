@@ -11,7 +11,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from jobfetch.errors import BadReply, Unavailable
+from jobfetch.errors import BadReply, NoResult
 from jobfetch.model import Asset, Document, Purpose, Reply, Request, Send, State, Status
 from jobfetch.paging import PageNumber
 from jobfetch.spec import (
@@ -30,6 +30,7 @@ from jobfetch.spec import (
     Schedule,
     Words,
     read_status,
+    refuse_another,
     wait_asked,
 )
 
@@ -60,7 +61,7 @@ def _probe(send: Send, address: Address, now: datetime) -> Status:
         return replace(job, state=State.RUNNING, retry_after=wait_asked(row, told, now))
     if completed and row.status in {404, 500}:
         return _without_row(send, address, job)
-    _ = check(row, now).document
+    refuse_another(check(row, now), address, "jobId")
     return replace(job, state=State.SUCCEEDED, reply=row)
 
 
@@ -73,7 +74,7 @@ def _without_row(send: Send, address: Address, job: Status) -> Status:
         or job.reply.document.get("creditOutcome") == "refunded"
     ):
         return replace(job, state=State.GONE)
-    raise Unavailable(
+    raise NoResult(
         f"justcrawl says that job {address.job_id} is completed, and holds no result row for it",
         hint="the row may still land: run the same line again later, or ask the service about the job",
     )
@@ -159,6 +160,7 @@ PROVIDER = Provider(
     job=JobApi(
         example="2489E9AD-2EE2-8E00-8EC9-32D5F69181C0",
         path=_JOB,
+        id="id",
         words=Words(
             path="status",
             states={

@@ -104,6 +104,49 @@ def test_a_credential_that_is_refused_for_one_job_costs_that_job_alone(
     assert [last_of(head) for head in server.heads[before:]] == ["7"]
 
 
+def test_jobs_that_fail_by_themselves_keep_the_others_waiting_once_at_the_most(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any], out: Path
+) -> None:
+    server = serve(lambda peer: peer.send(DOWN if int(last_of(peer.head)) <= 10 else reply(DONE)))
+    line = ("--retries", "0", "--workers", "1")
+    assert vision(server, 20, *line).code == 10
+    before = len(server.heads)
+    assert vision(server, 20, *line).code == 10
+    assert [int(last_of(head)) for head in server.heads[before:]] == [*range(11, 21), *range(1, 11)]
+    assert len(list((out / "made").glob("*.json"))) == 10
+
+
+@pytest.mark.parametrize("own", ["no row", "forbidden", "link"])
+def test_troubles_of_single_jobs_however_many_are_not_taken_for_one_of_the_service(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer], own: str
+) -> None:
+    storage = serve(lambda peer: peer.send(reply(b"<Error/>", status="403 Forbidden")))
+
+    def talk(peer: Peer) -> None:
+        path, job_id = peer.head.split()[1], last_of(peer.head)
+        told: dict[str, Any] = {"id": job_id, "status": "completed"}
+        if "/attachments" in path:
+            moved = f"location: {storage.url}/x"
+            peer.send(reply(b"", moved, status="302 Found") if path[-2:] < "12" else reply(b"{}"))
+        elif "/projects/" in path:
+            told = {"job_id": job_id, "status": "completed", "result": f"https://storage/{job_id}"}
+            peer.send(reply(json.dumps({"success": True, "data": told}).encode()))
+        elif "/results/" in path and own == "no row" and job_id < "12":
+            peer.send(reply(b'{"error":"no row"}', status="500 Internal Server Error"))
+        elif own == "forbidden" and job_id < "12":
+            peer.send(reply(b'{"error":{"code":"auth_forbidden","message":"not yours"}}', status="403 Forbidden"))
+        else:
+            peer.send(reply(json.dumps(told).encode()))
+
+    provider = "playment" if own == "link" else "justcrawl"
+    keys = {"JOBFETCH_PLAYMENT_PROJECT": "p", f"JOBFETCH_{provider}_API_KEY".upper(): "k"}
+    line = ("batch", "download", provider, "--jobs", "-", "-o", out / "made", "--base-url", serve(talk).url)
+    ids = "".join(f"{number:02}\n" for number in range(20)).encode()
+    run = Here(home, keys)(*line, "--workers", "1", "--retries", "0", "--json", stdin=ids)
+    code = "credentials" if own == "forbidden" else "unavailable"
+    assert (run.code, run.verdict["counts"]) == (8, {code: 12, "succeeded": 8})
+
+
 def test_a_login_that_is_refused_ends_the_run_at_once(
     home: Path, out: Path, serve: Callable[[Talk], RawServer]
 ) -> None:

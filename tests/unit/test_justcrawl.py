@@ -319,3 +319,12 @@ def test_a_stored_page_is_asked_of_the_service(linked: Callable[..., Any], link:
 @pytest.mark.parametrize("body", [{}, {"resultUrl": 7}, {"blobKey": ""}, {"blobKey": None}])
 def test_without_either_there_is_no_page(linked: Callable[..., Any], body: dict[str, Any]) -> None:
     assert linked(body) == []
+
+
+@pytest.mark.parametrize("mixed_up", ["job", "row"])
+def test_a_reply_that_is_about_another_job_is_refused(mixed_up: str) -> None:
+    other = JOB_ID.replace("2", "3")
+    told = {JOB: {"id": JOB_ID, "status": "completed"}, ROW: {"id": "row", "jobId": JOB_ID}}
+    told[JOB if mixed_up == "job" else ROW]["id" if mixed_up == "job" else "jobId"] = other
+    with pytest.raises(BadReply, match=f"answered about {other}"):
+        look(justcrawl.PROVIDER, lambda request, **_: answer(body=told[request.url]), AT, lambda: NOW)
