@@ -18,6 +18,7 @@ JobfetchError
 ├─ DiskError          12   full, read-only, permission
 ├─ FolderLocked       13   another run holds the folder
 ├─ StillRunning       75   not waited for, or the deadline passed
+│  └─ TooSoon              nothing was asked: the rate, or the service, allows it after the deadline only
 ├─ Interrupted       130   Ctrl-C
 ├─ ReaderGone        141   whoever read standard output went away
 └─ Terminated        143   SIGTERM, SIGHUP
@@ -229,6 +230,10 @@ class StillRunning(JobfetchError):
     """The job has not ended: it was not waited for, or the deadline came first."""
 
     exit = Exit.RUNNING
+
+
+class TooSoon(StillRunning):
+    """Nothing was asked: neither our own rate nor the service allows it before the deadline."""
 
 
 class Interrupted(JobfetchError):

@@ -476,6 +476,10 @@ def http_date(text: str) -> datetime | None:
         return None
 
 
+#: HTTP's number for one request too many.
+TOO_MANY = 429
+
+
 def retry_after(reply: Reply, now: datetime) -> float | None:
     """Seconds that the Retry-After header asks for (a number or a date); None where it cannot be read."""
     asked = reply.headers.get("retry-after", "").strip()

@@ -1,4 +1,4 @@
-"""How often a service may be asked: `10/s`, `1000/h`, and the door that its Retry-After closes for everybody."""
+"""How often a service may be asked: `10/s`, `1000/h`, the door that its Retry-After closes, and the pace from then on."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from jobfetch.errors import StillRunning, UsageError
-from jobfetch.model import Deadline, Reply, retry_after, rfc3339
+from jobfetch.errors import TooSoon, UsageError
+from jobfetch.model import TOO_MANY, Deadline, Reply, retry_after, rfc3339
 
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _MOST = 1_000_000
@@ -39,6 +39,74 @@ def parse(text: str) -> Rate | None:
 
 
 _OF_ONE_JOB = frozenset({404, 410})
+#: Seconds for which a refusal that names none closes the door: so many at first, twice as many each time, and no more.
+_FIRST_BREAK, _LONGEST_BREAK = 1.0, 30.0
+#: A time that a service asks to wait tells its pace only where it is no longer than this.
+_LONGEST_PERIOD = 60.0
+#: Good replies that are remembered: as many as the fastest service gives in such a time.
+_REMEMBERED = 50_000
+#: Seconds between two requests from which on nobody need mind a pace.
+_NO_PACE = 0.001
+#: Periods in which all must be well before the pace is quickened, and by how much.
+_WELL, _QUICKER = 20, 1.5
+
+
+#: What holds requests up, in words.
+_ASKED, _RATE, _PACE = "the service asks to wait {:.0f} s", "the rate limit", "a pace that the service keeps up with"
+
+
+class _Pace:
+    """How far apart requests leave after a refusal, so that there is no second one.
+
+    What the service took in the time that it asks to wait is what it takes in such a time. Where it took nothing, nobody
+    knows: then the first request goes alone, and each good reply halves the distance. A pace at which all is well for
+    twenty such times is quickened by half; each time that this was too much, it takes twice as long until the next.
+    """
+
+    def __init__(self) -> None:
+        #: seconds between two requests, and what is known to be too few of them; 0 where nothing is
+        self.apart = self._least = 0.0
+        self._next = 0.0
+        self._taken: deque[float] = deque(maxlen=_REMEMBERED)
+        self._refused_at = -1.0
+        self._quickened = False
+        self._patience = 0.0
+
+    def left(self, now: float) -> float:
+        """Seconds until the next request may leave."""
+        return self._next - now
+
+    def leave(self, now: float) -> None:
+        """A request leaves."""
+        self._next = max(self._next, now) + self.apart
+
+    def took(self, sent: float, now: float) -> None:
+        """The service took what was sent then."""
+        self._taken.append(sent)
+        if not self.apart or sent <= self._refused_at:
+            return
+        if self.apart > self._least:
+            self.apart = max(self.apart / 2, self._least)
+            self.apart = self.apart if self.apart > _NO_PACE else 0.0
+        elif now - self._refused_at > self._patience:
+            self.apart = self._least = self.apart / _QUICKER
+            self._refused_at, self._quickened = now, True
+
+    def refused(self, sent: float, now: float, period: float) -> None:
+        """The service refused what was sent then, and asks to wait for so long."""
+        if sent > self._refused_at:
+            self._patience = 2 * self._patience if self._quickened else _WELL * period
+            self._quickened = False
+        took = 0
+        for moment in reversed(self._taken):
+            if moment < now - period:
+                break
+            took += 1
+        if took:
+            self.apart = self._least = period * (1 + _SLACK) / took
+        else:
+            self.apart = max(self.apart, period)
+        self._refused_at = now
 
 
 class Gate:
@@ -62,55 +130,80 @@ class Gate:
         self._sleep = sleep
         self._taken: deque[float] = deque()
         self._opens = 0.0
+        self._pace = _Pace()
+        self._break = _FIRST_BREAK / 2
+        self._passed_then = 0
         self._lock = threading.Lock()
+        #: requests that the service did not refuse as one too many
+        self.passed = 0
 
-    def enter(self) -> None:
-        """Wait for a token and an open door. `StillRunning` where neither comes before the deadline."""
-        while (wait := self._take()) > 0:
+    def enter(self) -> float:
+        """Wait for a token and an open door: the moment when it opened. `TooSoon` where neither comes before the deadline."""
+        while True:
+            with self._lock:
+                now = self._deadline.clock()
+                wait, why = self._wait(now)
+                if wait <= 0:
+                    self._pace.leave(now)
+                    if self._rate:
+                        self._taken.append(now)
+                    return now
             if wait >= self._deadline.left():
-                raise self._too_late(wait)
+                raise self._too_soon(wait, why)
             self._sleep(min(wait, _NAP))
 
-    def told(self, reply: Reply) -> None:
-        """Close the door for as long as a refusal asks for, unless it speaks of one job only: that it is not there."""
+    def told(self, reply: Reply, sent: float) -> None:
+        """Hear what came of a request: a refusal closes the door, unless it speaks of one job only, that it is not there."""
         speaks = reply.status >= 400 and reply.status not in _OF_ONE_JOB  # noqa: PLR2004 - the meaning of 4xx
         asked = retry_after(reply, self._now()) if speaks else None
-        if asked:
-            with self._lock:
-                self._opens = max(self._opens, self._deadline.clock() + asked)
+        with self._lock:
+            now = self._deadline.clock()
+            if reply.status == TOO_MANY:
+                asked = asked or self._break_of(sent)
+                self._pace.refused(sent, now, min(asked, _LONGEST_PERIOD))
+            elif reply.status < 500:  # noqa: PLR2004 - the meaning of 5xx
+                self.passed += 1
+                self._pace.took(sent, now)
+            if asked:
+                self._opens = max(self._opens, now + asked)
 
     def closed(self) -> float:
         """Seconds until the service may be asked again; 0 for now."""
-        return max(0.0, self._opens - self._deadline.clock())
+        with self._lock:
+            return max(0.0, self._wait(self._deadline.clock())[0])
 
     def waits_for(self) -> str | None:
         """What holds requests up at the moment, in words."""
-        if closed := self.closed():
-            return f"the service asks to wait {closed:.0f} s"
         with self._lock:
-            return "the rate limit" if self._token() > 0 else None
+            wait, why = self._wait(self._deadline.clock())
+        return why.format(wait) if wait > 0 else None
 
-    def _take(self) -> float:
-        """Take a token where there is one; else the seconds until it is worth asking again."""
-        with self._lock:
-            wait = max(self._opens - self._deadline.clock(), self._token())
-            if wait <= 0 and self._rate:
-                self._taken.append(self._deadline.clock())
-            return wait
+    def _wait(self, now: float) -> tuple[float, str]:
+        """Seconds until the next request may leave, and why."""
+        return max((self._opens - now, _ASKED), (self._token(now), _RATE), (self._pace.left(now), _PACE))
 
-    def _token(self) -> float:
+    def _token(self, now: float) -> float:
         """Seconds until a token is there."""
         if not self._rate:
             return 0.0
-        lasts, now = self._rate.seconds * (1 + _SLACK), self._deadline.clock()
+        lasts = self._rate.seconds * (1 + _SLACK)
         while self._taken and self._taken[0] + lasts <= now:
             self._taken.popleft()
         return self._taken[0] + lasts - now if len(self._taken) >= self._rate.count else 0.0
 
-    def _too_late(self, wait: float) -> StillRunning:
+    def _break_of(self, sent: float) -> float:
+        """Seconds for which a refusal that names none closes the door: longer each time that nothing came through since."""
+        if self.passed > self._passed_then:
+            self._break = _FIRST_BREAK
+        elif sent >= self._opens:
+            self._break = min(2 * self._break, _LONGEST_BREAK)
+        self._passed_then = self.passed
+        return self._break
+
+    def _too_soon(self, wait: float, why: str) -> TooSoon:
         back = self._now() + timedelta(seconds=wait)
-        return StillRunning(
-            f"the service may not be asked again before {rfc3339(back)}, and the deadline comes first",
-            hint="run the same line again then",
+        return TooSoon(
+            f"nothing more may be asked before {rfc3339(back)} ({why.format(wait)}), and the deadline comes first",
+            hint="run the same line again then, or give it longer with --timeout",
             retry_at=back,
         )

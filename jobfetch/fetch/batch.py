@@ -128,7 +128,9 @@ class Folder:
         """Write down what jobs came to, all at once, and only then count it."""
         if isinstance(self.books.ending, DiskError):
             return  # what comes in now lies there whole, and is asked for once more
-        kept = [self._waited_for(each) for each in kept]
+        # where nobody asked there is nothing to write down, and the run as a whole says why
+        self.books.cut_short |= any(each.too_soon for each in kept)
+        kept = [self._waited_for(each) for each in kept if not each.too_soon]
         try:
             if any(each.file for each in kept):
                 disk.sync_folder(self.manifest.folder)

@@ -10,6 +10,7 @@ from typing import Self
 
 from msgspec import Struct
 
+from jobfetch.errors import TooSoon
 from jobfetch.model import Outcome
 
 # quotes within JSON text are escaped, so that this stands between two members only
@@ -28,6 +29,11 @@ class Kept(Struct, frozen=True):
     sha256: str | None = None
     #: whether the result differs from the one that was there before; None where nothing was compared
     changed: bool | None = None
+
+    @property
+    def too_soon(self) -> bool:
+        """Whether nobody has asked about this job, since time was up before anybody might."""
+        return isinstance(self.outcome.error, TooSoon) and self.outcome.state is None
 
     @classmethod
     def of(cls, outcome: Outcome, before: bytes | None = None) -> Self:

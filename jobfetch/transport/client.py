@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 from msgspec.structs import replace
 
 from jobfetch.errors import BadReply, JobfetchError, StillRunning
-from jobfetch.model import Deadline, Purpose, Reply, Request, Sink, origin, retry_after, rfc3339, safe_url
+from jobfetch.model import TOO_MANY, Deadline, Purpose, Reply, Request, Sink, origin, retry_after, rfc3339, safe_url
 from jobfetch.spec import PLAIN_ERRORS, ErrorRules, Kind
 from jobfetch.transport.download import Download
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_HOPS = 10
+#: Bytes that make a try one that was worth it.
+_STEP = 1 << 20
 
 
 class Signer(Protocol):
@@ -38,11 +40,14 @@ class Signer(Protocol):
 class Gate(Protocol):
     """Decides when a request may leave; it is asked before each one, and told of each reply."""
 
-    def enter(self) -> None:
-        """Wait until a request may leave; raises where that is too late."""
+    #: requests so far that the service did not refuse as one too many
+    passed: int
 
-    def told(self, reply: Reply) -> None:
-        """A reply came, which may ask everybody to wait."""
+    def enter(self) -> float:
+        """Wait until a request may leave; the moment when it may. Raises where that is too late."""
+
+    def told(self, reply: Reply, sent: float) -> None:
+        """A reply came to what left at that moment, which may ask everybody to wait."""
 
 
 class Transport:
@@ -89,13 +94,19 @@ class Transport:
         download = None if sink is None else Download(file=sink, now=self._now)
         if download:
             download.drop()
-        for tried in range(1, self._tries + 1):
+        tried = have = passed = 0
+        while True:
             error, reply = self._try(request, signer, download)
             trouble = None if reply is None else self._rules(request, reply).read(reply)
             if reply is not None and (trouble is None or trouble.kind is not Kind.RETRY):
                 if download and not reply.ok:
                     download.drop()
                 return reply
+            nearer = bool(download and download.have - have >= _STEP)
+            crowded = bool(reply and reply.status == TOO_MANY and self._gate and self._gate.passed > passed)
+            # what comes nearer with each try is not given up, nor what was turned away while others were let in
+            tried = 1 if nearer or crowded else tried + 1
+            have, passed = max(have, download.have if download else 0), self._gate.passed if self._gate else 0
             problem = trouble.error(tries=tried) if trouble else error
             if problem is None:
                 raise AssertionError("a try ends with a reply or an error")
@@ -106,7 +117,6 @@ class Transport:
                 problem.settled = True
                 raise problem
             self._pause(problem, tried, asked)
-        raise AssertionError("there is at least one try")
 
     def _try(
         self, request: Request, signer: Signer | None, download: Download | None
@@ -169,10 +179,10 @@ class Transport:
         """One exchange, when the gate opens for it."""
         if self._gate is None:
             return self._wire.exchange(request, request.url, headers, download)
-        self._gate.enter()
+        sent = self._gate.enter()
         reply = self._wire.exchange(request, request.url, headers, download)
         if not self._is_foreign(request, reply):
-            self._gate.told(reply)
+            self._gate.told(reply, sent)
         return reply
 
 

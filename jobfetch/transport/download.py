@@ -100,9 +100,9 @@ class Download(Struct, kw_only=True):
         first, last, total = map(int, told.groups())
         if first != self.have or last != total - 1 or (self.total or total) != total:
             return False
-        # some servers do not look at If-Range: whatever the part says of its version must be what was kept
-        named = reply.headers.get("etag" if self.version.startswith('"') else "last-modified", "").strip()
-        if (named and named != self.version) or (not self.version.startswith('"') and reply.headers.get("etag")):
+        # some servers do not look at If-Range: a part says of which version it is, and only a date may be left out
+        tag, changed = (reply.headers.get(name, "").strip() for name in ("etag", "last-modified"))
+        if tag != self.version and (self.version.startswith('"') or tag or changed not in {"", self.version}):
             return False
         self.total = total
         return True

@@ -67,6 +67,36 @@ def test_nobody_asks_before_the_retry_after_of_anybody_is_over(
     assert len(noted.at) == 34
 
 
+def test_a_storm_of_refusals_costs_no_job_and_is_not_repeated(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
+) -> None:
+    taken: list[float] = []
+
+    def answer(_: int) -> bytes:
+        now = time.monotonic()
+        if sum(at > now - 1.0 for at in taken) >= 20:
+            return BUSY
+        taken.append(now)
+        return reply(DONE)
+
+    noted = Noted(answer)
+    run = vision(serve(noted), 80, "--workers", "16", "--rate", "none", "--retries", "1", "--json")
+    assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 80})
+    # those that were on their way when the first was turned away, and hardly any other
+    assert sum(said is BUSY for _, said in noted.at) <= 20
+
+
+def test_jobs_that_nobody_may_ask_about_before_the_deadline_are_not_said_to_run(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any], out: Path
+) -> None:
+    server = serve(lambda peer: peer.send(reply(DONE)))
+    run = vision(server, 30, "--rate", "2/h", "--timeout", "20", "--json")
+    assert (run.code, run.verdict["counts"], len(server.heads)) == (75, {"succeeded": 2}, 2)
+    assert "time was up" in run.verdict["error"]["message"]
+    assert run.verdict["retry_at"]
+    assert len((out / "made" / "manifest.jsonl").read_text().splitlines()) == 3
+
+
 def test_a_rate_holds_for_all_workers_together(serve: Callable[[Talk], RawServer], vision: Callable[..., Any]) -> None:
     noted = Noted(lambda _: reply(DONE))
     assert vision(serve(noted), 25, "--workers", "8", "--rate", "10/s").code == 0

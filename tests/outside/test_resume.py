@@ -24,7 +24,7 @@ Serve = Callable[..., RawServer]
 
 def cut(*headers: str, body: bytes = BODY, at: int = CUT) -> bytes:
     """The beginning of a body whose whole length was announced."""
-    return reply(body[:at], WHOLE, *headers)
+    return reply(body[:at], f"Content-Length: {len(body)}", *headers)
 
 
 def rest(
@@ -116,6 +116,16 @@ def test_a_rest_that_is_cut_goes_on_as_well(fetch: Fetch) -> None:
     assert [asked for asked, _ in done.asked] == [None, f"bytes={CUT}-", f"bytes={later}-"]
 
 
+def test_what_comes_nearer_with_each_try_is_not_given_up(fetch: Fetch) -> None:
+    body, step = b'["' + b"x" * (5 << 20) + b'"]', 1 << 20
+    pieces = [rest(TAG, body=body, start=at, until=at + step) for at in range(step, len(body) - step, step)]
+    last = rest(TAG, body=body, start=(len(pieces) + 1) * step)
+    done = fetch(scripted(cut(TAG, body=body, at=step), *pieces, last), retries=1)
+    assert done.run.code == 0, (done.run.said, done.asked)
+    assert tree(done.folder) == {"file": body}
+    assert len(done.asked) == 6
+
+
 def test_trouble_in_between_loses_nothing(fetch: Fetch) -> None:
     done = fetch(scripted(cut(TAG), reply(b"", status="503 Service Unavailable"), rest(TAG)))
     assert (done.run.code, tree(done.folder)) == (0, {"file": BODY})
@@ -184,6 +194,7 @@ WRONG = {
     "of no known length": rest(TAG, told=f"bytes {CUT}-{len(BODY) - 1}/*"),
     "of lines": rest(TAG, told=f"lines {CUT}-{len(BODY) - 1}/{len(BODY)}"),
     "without a range": reply(BODY[CUT:], TAG, status="206 Partial Content"),
+    "of no version": rest(),
     "of another version": rest('ETag: "v2"', body=OTHER),
     "packed": rest(TAG, "Content-Encoding: gzip"),
     "not to be had": reply(b"", f"Content-Range: bytes */{len(BODY)}", status="416 Range Not Satisfiable"),

@@ -1,11 +1,12 @@
 """How often a service may be asked, and the door that it closes: on a clock that only the test moves."""
 
+import heapq
 from datetime import UTC, datetime
 
 import pytest
 
 from jobfetch import rate
-from jobfetch.errors import StillRunning, UsageError
+from jobfetch.errors import TooSoon, UsageError
 from jobfetch.model import Deadline, Reply
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -79,30 +80,115 @@ def test_without_a_rate_nobody_waits() -> None:
 def test_a_refusal_closes_the_door_for_everybody() -> None:
     clock = Clock()
     door = gate(None, clock)
-    door.told(refusal("7"))
-    door.told(refusal("3"))
+    door.told(refusal("7"), clock())
+    door.told(refusal("3"), clock())
     assert door.closed() == 7
     assert door.waits_for() == "the service asks to wait 7 s"
-    door.enter()
-    assert clock() == 7
+    assert door.enter() == clock() == 7
 
 
 def test_a_hint_for_one_job_closes_no_door() -> None:
     clock = Clock()
     door = gate(None, clock)
-    door.told(refusal("7", status=202))
-    door.told(refusal("soon"))
-    door.told(refusal("86400", status=404))
-    door.told(refusal("86400", status=410))
+    door.told(refusal("7", status=202), clock())
+    door.told(refusal("soon", status=503), clock())
+    door.told(refusal("86400", status=404), clock())
+    door.told(refusal("86400", status=410), clock())
     assert door.closed() == 0
 
 
 def test_a_door_that_stays_closed_beyond_the_deadline_is_told_at_once() -> None:
     clock = Clock()
     door = gate(None, clock, ends=60)
-    door.told(refusal("7200"))
-    with pytest.raises(StillRunning) as caught:
+    door.told(refusal("7200"), clock())
+    with pytest.raises(TooSoon) as caught:
         door.enter()
     assert clock() == 0
     assert caught.value.retry_at
     assert (caught.value.retry_at - NOW).total_seconds() == 7200
+
+
+# --- a service that has had enough ---
+
+
+class Service:
+    """Takes so many requests in any second, and refuses the others; each reply takes a while."""
+
+    def __init__(self, most: int, clock: Clock, after: str | None = "1", takes: float = 0.05) -> None:
+        self.most, self.clock, self.takes = most, clock, takes
+        self.headers = {} if after is None else {"retry-after": after}
+        self.came: list[tuple[float, bool]] = []
+
+    def answer(self) -> Reply:
+        now = self.clock()
+        good = sum(taken and at > now - 1.0 for at, taken in self.came) < self.most
+        self.came.append((now, good))
+        return Reply(200 if good else 429, {} if good else self.headers, b"")
+
+    def refused(self) -> list[float]:
+        return [at for at, good in self.came if not good]
+
+
+def ask(door: rate.Gate, service: Service, clock: Clock, *, workers: int, seconds: float) -> None:
+    """So many workers ask again and again, each once its last reply has come."""
+    turns = [(0.0, number) for number in range(workers)]
+    flying: list[tuple[float, float, Reply]] = []
+    while clock() < seconds:
+        at, number = heapq.heappop(turns)
+        while flying and flying[0][0] <= max(at, clock()):
+            came, sent, reply = flying.pop(0)
+            clock.at = max(clock.at, came)
+            door.told(reply, sent)
+        clock.at = max(clock.at, at)
+        if door.closed() > 0:
+            heapq.heappush(turns, (clock() + min(door.closed(), 0.01), number))
+            continue
+        sent = door.enter()
+        flying.append((clock() + service.takes, sent, service.answer()))
+        heapq.heappush(turns, (clock() + service.takes, number))
+
+
+@pytest.mark.parametrize("after", ["1", "2", "0", "soon", None])
+@pytest.mark.parametrize(("most", "workers"), [(5, 64), (5, 16), (20, 64), (1, 8)])
+def test_after_the_first_refusal_the_rate_stays_under_the_limit(most: int, workers: int, after: str | None) -> None:
+    clock = Clock()
+    door, service = gate(None, clock), Service(most, clock, after)
+    ask(door, service, clock, workers=workers, seconds=15)
+    first = service.refused()[0]
+    # only what was on its way before the first answer came is refused
+    assert all(at <= first + service.takes for at in service.refused())
+    # and the limit is used, not undercut by much
+    waited = float(after) if after and after.isdecimal() and int(after) else 1.0
+    came = sum(good for at, good in service.came if at > first + waited)
+    assert came >= 0.85 * most / waited * (15 - first - waited) - 1
+
+
+def test_a_service_that_took_nothing_is_asked_alone_first_and_soon_as_fast_as_it_answers() -> None:
+    clock = Clock()
+    door = gate(None, clock)
+    door.told(refusal("30"), door.enter())
+    at = []
+    for _ in range(40):
+        at.append(door.enter())
+        door.told(Reply(200, {}, b""), at[-1])
+    assert at[:3] == [30, 60, 75]
+    assert at[-1] - at[-20] < 0.1
+
+
+def test_a_pace_that_is_kept_for_long_is_quickened_and_a_refusal_teaches_patience() -> None:
+    clock = Clock()
+    door, service = gate(None, clock), Service(5, clock)
+    ask(door, service, clock, workers=4, seconds=130)
+    first, *later = sorted({int(at) for at in service.refused()})
+    # it tries after twenty seconds, after forty, after eighty
+    assert first == 0
+    assert len(later) == 2
+
+
+def test_what_may_not_be_asked_any_more_by_our_own_rate_is_not_laid_at_the_services_door() -> None:
+    clock = Clock()
+    door = gate("1/h", clock, ends=60)
+    door.enter()
+    with pytest.raises(TooSoon, match="the rate limit"):
+        door.enter()
+    assert clock() == 0
