@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import BinaryIO, Literal, Self
 
@@ -283,9 +284,12 @@ class Manifest:
         place = self._places.get(fingerprint(job_id))
         return None if place is None else self._entry(place >> 1)
 
-    def entries(self, *, left: bool = False) -> Iterator[Entry]:
-        """The last word on every job, in the order in which they were written; or on those `left` that did not succeed."""
-        for place in sorted(self._places.values()):
+    def entries(self, *, left: bool = False, but: AbstractSet[int] = frozenset()) -> Iterator[Entry]:
+        """The last word on every job, in the order in which they were written; or on those `left` that did not succeed.
+
+        `but` are fingerprints of ids that are passed over.
+        """
+        for place in sorted(place for mark, place in self._places.items() if mark not in but):
             if (not left or place & 1) and (entry := self._entry(place >> 1)):
                 yield entry
 

@@ -61,7 +61,7 @@ def pages(
     """
     state_of = _states(provider, address, warn)
     request: Request | None = first_page(provider, listing, address)
-    asked, named, new, barren = set[int](), 0, 0, 0
+    asked, named, new, barren, steady = set[int](), 0, 0, 0, True
     while request is not None:
         _refuse_endless(request, asked, barren)
         reply = ask(request)
@@ -69,13 +69,18 @@ def pages(
         fresh = [item for item in items if _is_new(item, seen)]
         named, new = named + len(items), new + len(fresh)
         barren = 0 if fresh else barren + 1
-        promised = _number(reply.document.get(listing.total)) if listing.total else promised
+        told = _number(reply.document.get(listing.total)) if listing.total else None
+        if told is not None:
+            # what a page has promised holds: where a later one promises less, jobs may have slid past us
+            steady, promised = steady and promised in {None, told}, max(promised or 0, told)
         if promised is not None:
             expect(promised)
         yield fresh
-        request = listing.after(Page(request=request, reply=reply, count=len(items), listed=new))
+        whole = promised if steady else None
+        request = listing.after(Page(request=request, reply=reply, count=len(items), listed=new, promised=whole))
     if promised is not None and named < promised:
-        raise BadReply(f"the list promised {promised} jobs and named {named}", hint="run the same line again")
+        changed = "" if steady else ", and changed while it was read"
+        raise BadReply(f"the list promised {promised} jobs and named {named}{changed}", hint="run the same line again")
     if promised is not None and new < promised:
         warn(f"the list named {named - new} jobs twice: did it change while it was read? The next run sees the rest")
 
@@ -179,4 +184,9 @@ def _text(fields: Mapping[str, Any], name: str) -> str | None:
 
 
 def _number(value: Json) -> int | None:
+    """A number of jobs, however a service writes it; None for what is none."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        return int(value[:19])
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -15,12 +15,16 @@ from jobfetch.model import Reply, Request, origin, safe_url
 
 
 class Page(Struct, frozen=True, kw_only=True):
-    """One page that came: what was asked, what was answered, and how many items came here and so far."""
+    """One page that came: what was asked, what was answered, and how many items came here and so far.
+
+    `promised` is how many there are in all, where every page has told the same number.
+    """
 
     request: Request
     reply: Reply
     count: int
     listed: int
+    promised: int | None = None
 
 
 def with_query(url: str, **changes: str) -> str:
@@ -43,15 +47,14 @@ class Cursor(Struct, frozen=True, kw_only=True):
 
 
 class PageNumber(Struct, frozen=True, kw_only=True):
-    """Pages are numbered from `first`; an empty page ends the list, and so does the total, where `total` tells it."""
+    """Pages are numbered from `first`; an empty page ends the list, and so does the last job that was promised."""
 
     param: str
     first: int = 1
-    total: str | None = None
 
     def __call__(self, page: Page) -> Request | None:
         """The request for the next page."""
-        if _at_end(page, self.total):
+        if _at_end(page):
             return None
         number = _told(page.request.url, self.param, self.first) + 1
         return replace(page.request, url=with_query(page.request.url, **{self.param: str(number)}))
@@ -61,11 +64,10 @@ class Offset(Struct, frozen=True, kw_only=True):
     """`param` says how many items to leave out; the end is told as with page numbers."""
 
     param: str
-    total: str | None = None
 
     def __call__(self, page: Page) -> Request | None:
         """The request for the next page."""
-        if _at_end(page, self.total):
+        if _at_end(page):
             return None
         offset = _told(page.request.url, self.param, 0) + page.count
         return replace(page.request, url=with_query(page.request.url, **{self.param: str(offset)}))
@@ -90,9 +92,9 @@ class NextUrl(Struct, frozen=True, kw_only=True):
         return replace(page.request, url=target)
 
 
-def _at_end(page: Page, total: str | None) -> bool:
-    promised = page.reply.document.get(total) if total else None
-    return not page.count or (isinstance(promised, int) and page.listed >= promised)
+def _at_end(page: Page) -> bool:
+    # more than was promised came: then nobody knows, and only an empty page is the end
+    return not page.count or page.listed == page.promised
 
 
 def _told(url: str, param: str, otherwise: int) -> int:

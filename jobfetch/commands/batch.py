@@ -24,12 +24,12 @@ from jobfetch.commands.ending import Endings, announce
 from jobfetch.commands.jobs import refuse_rows
 from jobfetch.commands.progress import Teller
 from jobfetch.commands.report import STOPPING, Common, Report, run
-from jobfetch.errors import UsageError
+from jobfetch.errors import JobfetchError, UsageError
 from jobfetch.fetch import Service, Wanted
 from jobfetch.fetch.after import failed, reason, write_failures, write_tables
 from jobfetch.fetch.attempt import needless
 from jobfetch.fetch.batch import Folder
-from jobfetch.fetch.download import Target, download
+from jobfetch.fetch.download import MOST_FAILED_ROUNDS, Target, download, left_behind
 from jobfetch.fetch.plan import Books, Plan
 from jobfetch.fetch.sources import Allowance, Listed, Named, Source, asker
 from jobfetch.fetch.workers import Stop, aside
@@ -375,8 +375,19 @@ def _groups(desk: Desk) -> list[pager.Group]:
     listing = service.provider.listing
     if listing is None or listing.groups is None:
         return []
-    ask = partial(pager.groups, listing.groups, service.address, asker(service))
-    return aside(ask, desk.plan.waiting.deadline, desk.plan.stop) or []
+    ask, waiting, stop = (
+        partial(pager.groups, listing.groups, service.address, asker(service)),
+        desk.plan.waiting,
+        desk.plan.stop,
+    )
+    for failures in range(1, MOST_FAILED_ROUNDS + 1):
+        try:
+            return aside(ask, waiting.deadline, stop) or []
+        except JobfetchError as error:
+            if not (waiting.wait and error.transient and failures < MOST_FAILED_ROUNDS):
+                raise
+            stop.sleep(min(waiting.schedule.start, waiting.deadline.left()))
+    raise AssertionError("the last failure is raised")
 
 
 def header(spec: Provider, asked: Asked, profile: str | None, address: Address) -> Header:
@@ -403,6 +414,12 @@ def header(spec: Provider, asked: Asked, profile: str | None, address: Address) 
 def _tell_only(desk: Desk, targets: Iterator[Target], *, ids: bool) -> None:
     """Say which jobs would be asked for, one a line; nothing is asked about a job, and nothing is written."""
     told = {"would_fetch": 0, "done": 0, "running": 0}
+
+    def tell(job_id: str) -> None:
+        told["would_fetch"] += 1
+        if ids:
+            export.to_stdout((desk.ui.safe(job_id) + "\n").encode())
+
     for target in targets:
         with contextlib.ExitStack() as stack:
             manifest = Manifest.read(target.place) if (target.place / NAME).is_file() else None
@@ -420,8 +437,8 @@ def _tell_only(desk: Desk, targets: Iterator[Target], *, ids: bool) -> None:
                     elif item.state and not item.state.terminal:
                         told["running"] += 1
                     else:
-                        told["would_fetch"] += 1
-                        if ids:
-                            export.to_stdout((desk.ui.safe(item.job_id) + "\n").encode())
+                        tell(item.job_id)
+            for job_id in left_behind(manifest, target.source, verify=plan.verify) if manifest else ():
+                tell(job_id)
     desk.report.data = told
     desk.ui.note(", ".join(f"{number} {name.replace('_', ' ')}" for name, number in told.items()))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,7 +32,7 @@ __all__ = ["Service", "Waiting", "Wanted", "get", "job", "states", "statuses"]
 
 def statuses(service: Service, waiting: Waiting, job_ids: list[str]) -> Iterator[tuple[str, poll.Ended]]:
     """Each job's last status or error, as it ends; nothing is fetched."""
-    looks = {job_id: service.looker(job_id) for job_id in job_ids}
+    looks = {job_id: partial(service.look, job_id) for job_id in job_ids}
     ended = poll.until_ended(
         looks,
         waiting.schedule,

@@ -41,10 +41,14 @@ TICK = 0.5
 #: book-keeper does not take the turn of somebody who has work.
 GATHER = 0.02
 MANY_WORKERS = 8
-#: Failed walks of the list in a row that a wait survives.
-MOST_FAILED_ROUNDS = 5
 
 _JOBS, _LIST = "jobs", "list"
+
+
+def ends_all(error: JobfetchError) -> bool:
+    """Whether what ended a list ends everything: a wrong line among the ids says nothing of those before it."""
+    return ends_the_run(error) and not isinstance(error, UsageError)
+
 
 Pages = Iterator[list[Item]]
 
@@ -313,7 +317,7 @@ class _Pass:
                 self.folder.books.cut_short = True
                 return
             self.problem = came.error
-        if came.lane == _JOBS or ends_the_run(came.error):
+        if came.lane == _JOBS or ends_all(came.error):
             self.folder.books.ending = self.folder.books.ending or came.error
 
     def _out_of_patience(self) -> bool:

@@ -14,14 +14,16 @@ from pathlib import Path
 from msgspec import Struct
 
 from jobfetch import disk, locks
-from jobfetch.errors import DiskError, Exit, FolderLocked, JobfetchError, StillRunning
-from jobfetch.fetch.batch import MOST_FAILED_ROUNDS, TICK, Folder
+from jobfetch.errors import DiskError, Exit, JobfetchError, StillRunning
+from jobfetch.fetch.batch import TICK, Folder, ends_all
 from jobfetch.fetch.plan import Books, Plan
-from jobfetch.fetch.service import ends_the_run
 from jobfetch.fetch.sources import Source, batched
 from jobfetch.manifest import ASSETS, LOCK, Header, Manifest
 
 Finish = Callable[[Folder], None]
+
+#: Failed walks of a list in a row that a wait survives.
+MOST_FAILED_ROUNDS = 5
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -32,12 +34,24 @@ class Target(Struct, frozen=True, kw_only=True):
     source: Source
 
 
-class _Open(Struct, frozen=True):
+class _Open(Struct):
     """A folder that is being worked on."""
 
     folder: Folder
     source: Source
     stack: ExitStack
+    #: whether its list has been gone through, as far as that can be
+    listed: bool = False
+    #: whether nobody tells of many of its jobs at once any more
+    alone: bool = False
+    #: rounds in a row in which the list broke, and how the last one did
+    failures: int = 0
+    trouble: JobfetchError | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is anything to come back for."""
+        return bool(self.folder.pending or self.trouble)
 
 
 def download(plan: Plan, books: Books, targets: Iterable[Target], finish: Finish) -> None:
@@ -55,32 +69,29 @@ def download(plan: Plan, books: Books, targets: Iterable[Target], finish: Finish
         try:
             for opened in _opened(plan, books, targets, problems):
                 all_of_them.enter_context(opened.stack)
-                problems += [broke] if (broke := _first(opened)) else []
-                if plan.waiting.wait and opened.folder.pending and opened.folder.may_go_on():
+                _go_through(opened, problems)
+                if plan.waiting.wait and opened.waits and opened.folder.may_go_on():
                     kept.append(opened)
                 else:
-                    _end(opened, finish)
+                    _end(opened, finish, problems)
                 if _over(plan, books):
                     break
         except JobfetchError as error:
             # what no other folder would get past; those that are open are put in order all the same
             books.ending = books.ending or error
-        try:
-            _wait(plan, books, kept)
-        except JobfetchError as error:
-            problems.append(error)
+        _wait(plan, books, kept, problems)
         for opened in kept:
-            _end(opened, finish)
+            _end(opened, finish, problems)
     _conclude(plan, books, problems)
 
 
 def _opened(plan: Plan, books: Books, targets: Iterable[Target], problems: list[JobfetchError]) -> Iterator[_Open]:
-    """Each folder, open. One in which another run is at work is a problem of its own, and the others are visited."""
+    """Each folder, open. One that cannot be worked in is a problem of its own, and the others are visited."""
     for target in targets:
         try:
             opened = _begin(plan, books, target)
-        except FolderLocked as locked:
-            problems.append(locked)
+        except JobfetchError as error:
+            problems.append(error)
             continue
         yield opened
 
@@ -98,31 +109,60 @@ def _begin(plan: Plan, books: Books, target: Target) -> _Open:
         return _Open(Folder(plan, books, manifest), target.source, stack.pop_all())
 
 
-def _first(opened: _Open) -> JobfetchError | None:
-    """Go through the jobs of a folder; the error of the list, if it broke."""
+def _go_through(opened: _Open, problems: list[JobfetchError]) -> None:
+    """Go once through the jobs of a folder: those that are listed, and later on those that still run."""
     folder, source = opened.folder, opened.source
     try:
-        folder.go(source.first())
-        entries = folder.manifest.entries(left=True) if source.whole else ()
-        # on record, not there, and not named any more: asked for all the same
-        if left := [entry.job_id for entry in entries if not entry.done and not source.named(entry.job_id)]:
-            folder.go(batched(left))
+        if opened.listed:
+            asked = _asked_for(opened)
+            folder.go(batched(asked) if opened.alone else source.again(asked))
+        else:
+            folder.go(source.first())
+            if left := [*left_behind(folder.manifest, source, verify=folder.plan.verify)]:
+                folder.go(batched(left))
     except JobfetchError as error:
-        if isinstance(error, DiskError) or ends_the_run(error):
-            folder.books.ending = folder.books.ending or error
-        return error
-    return None
+        _tripped(opened, error, problems)
+    else:
+        opened.listed, opened.failures, opened.trouble = True, 0, None
 
 
-def _end(opened: _Open, finish: Finish) -> None:
+def left_behind(manifest: Manifest, source: Source, *, verify: bool) -> Iterator[str]:
+    """Jobs on record that are not all there, and that the list names no more: they are asked for all the same."""
+    for entry in manifest.entries(but=source.seen) if source.whole else ():
+        if not entry.done or not entry.intact(manifest.folder, verify=verify):
+            yield entry.job_id
+
+
+def _tripped(opened: _Open, error: JobfetchError, problems: list[JobfetchError]) -> None:
+    """A list broke off. While one waits that is no outcome until it has happened too often; then each job is asked about."""
+    plan, books = opened.folder.plan, opened.folder.books
+    opened.failures += 1
+    if ends_all(error):
+        books.ending = books.ending or error
+    elif plan.waiting.wait and error.transient and opened.failures < MOST_FAILED_ROUNDS:
+        opened.trouble = error
+        return
+    elif opened.listed:
+        plan.watcher.passed(error)
+    else:
+        problems.append(error)
+    opened.listed, opened.alone, opened.failures, opened.trouble = True, True, 0, None
+
+
+def _end(opened: _Open, finish: Finish, problems: list[JobfetchError]) -> None:
     folder, books = opened.folder, opened.folder.books
     with opened.stack:
+        if opened.trouble and not opened.listed:
+            # the deadline came before the list did
+            problems.append(opened.trouble)
         folder.close()
         try:
             if not isinstance(books.ending, DiskError):
                 finish(folder)
-        except JobfetchError as error:
+        except DiskError as error:
             books.ending = books.ending or error
+        except JobfetchError as error:
+            problems.append(error)
 
 
 def _over(plan: Plan, books: Books) -> bool:
@@ -153,28 +193,23 @@ def _time_was_up(plan: Plan) -> StillRunning:
 # --- waiting ---
 
 
-def _wait(plan: Plan, books: Books, folders: list[_Open]) -> None:
+def _wait(plan: Plan, books: Books, folders: list[_Open], problems: list[JobfetchError]) -> None:
     """Ask about the jobs that still run, round after round, until none is left or the deadline is near."""
-    interval, failures, last = plan.waiting.schedule.start, 0, False
-    while not last and (left := [opened for opened in folders if opened.folder.pending]) and not _over(plan, books):
-        pause, last = _pause(plan, interval, min(_due(opened) for opened in left))
+    interval, last = plan.waiting.schedule.start, False
+    while not last and (left := [opened for opened in folders if opened.waits]) and not _over(plan, books):
+        pause, last = _pause(plan, interval, min(map(_due, left)))
         interval = min(interval * plan.waiting.schedule.factor, plan.waiting.schedule.cap)
         if pause >= plan.waiting.deadline.left():
             return
         _sleep(plan, books, pause)
-        try:
-            for opened in left:
-                if opened.folder.may_go_on():
-                    opened.folder.go(opened.source.again(_asked_for(opened)))
-            failures = 0
-        except JobfetchError as error:
-            failures += 1
-            if not error.transient or failures >= MOST_FAILED_ROUNDS:
-                raise
+        for opened in left:
+            if opened.folder.may_go_on():
+                _go_through(opened, problems)
 
 
 def _due(opened: _Open) -> float:
-    return min(pending.due for pending in opened.folder.pending.values())
+    now = opened.folder.plan.waiting.deadline.clock()
+    return min((pending.due for pending in opened.folder.pending.values()), default=now)
 
 
 def _pause(plan: Plan, interval: float, due: float) -> tuple[float, bool]:
@@ -200,4 +235,5 @@ def _asked_for(opened: _Open) -> tuple[str, ...]:
     """The jobs of a round: those that want to be asked by now, or all of them where one question tells of many."""
     now = opened.folder.plan.waiting.deadline.clock()
     pending = opened.folder.pending
-    return tuple(job_id for job_id, each in pending.items() if opened.source.many or each.due <= now)
+    many = opened.source.many and not opened.alone
+    return tuple(job_id for job_id, each in pending.items() if many or each.due <= now)

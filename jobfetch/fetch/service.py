@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from jobfetch import disk, poll
 from jobfetch.errors import (
@@ -54,6 +54,8 @@ class Service(Struct, frozen=True, kw_only=True):
     address: Address
     send: Sender
     now: Callable[[], datetime]
+    #: headers that are to be sent back with the next look, by job; of those that run
+    echoes: dict[str, dict[str, str]] = field(default_factory=dict)
     #: takes secrets out of a JSON value that goes into a file
     scrub: Callable[[Json], Json] = lambda value: value
 
@@ -62,21 +64,18 @@ class Service(Struct, frozen=True, kw_only=True):
         return Address(base_url=self.address.base_url, params=self.address.params, job_id=job_id)
 
     def look(self, job_id: str) -> Status:
-        """Ask once about one job."""
-        return look(self.provider, self.send, self.at(job_id), self.now)
-
-    def looker(self, job_id: str) -> Callable[[], Status]:
-        """Asks about one job again and again; each look sends back what the last reply asked to be sent back."""
-        echo: dict[str, str] = {}
-
-        def again() -> Status:
-            status = look(self.provider, self.send, self.at(job_id), self.now, echo)
+        """Ask once about one job; what its last reply asked to be sent back is sent back."""
+        echo = self.echoes.get(job_id, {})
+        status = look(self.provider, self.send, self.at(job_id), self.now, echo)
+        if self.provider.job.echo:
             headers = status.reply.headers
             told = {name: headers[name] for name in self.provider.job.echo if name in headers}
-            echo.update({name: value for name, value in told.items() if value.isascii() and value.isprintable()})
-            return status
-
-        return again
+            echo = echo | {name: value for name, value in told.items() if value.isascii() and value.isprintable()}
+            if echo and not status.state.terminal:
+                self.echoes[job_id] = echo
+            else:
+                self.echoes.pop(job_id, None)
+        return status
 
     def follow(self, request: Request, sink: Sink | None = None) -> Reply:
         """Ask for what a result links to; a secure service's link to an insecure address is not followed."""

@@ -8,7 +8,7 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from jobfetch import pager
-from jobfetch.errors import UsageError
+from jobfetch.errors import JobfetchError, UsageError
 from jobfetch.fetch.service import Service
 from jobfetch.model import Reply, Request, fingerprint
 from jobfetch.spec import Item, ListApi, check_job_id
@@ -37,13 +37,14 @@ class Source(Protocol):
         """Whether a round asks about many jobs at once, so that it need not mind when each wants to be asked."""
 
     def first(self) -> Pages:
-        """The jobs of the run, each once."""
+        """The jobs of the run, each once; called again after it broke, those that it has not named before."""
 
     def again(self, job_ids: tuple[str, ...]) -> Pages:
         """These jobs once more, with their states where the service tells many at once."""
 
-    def named(self, job_id: str) -> bool:
-        """Whether `first` has named this one so far."""
+    @property
+    def seen(self) -> set[int]:
+        """Fingerprints of the ids that `first` has named so far."""
 
 
 def asker(service: Service) -> Callable[[Request], Reply]:
@@ -70,7 +71,15 @@ class Listed(Struct, frozen=True, kw_only=True):
 
     def first(self) -> Pages:
         """The list from its beginning."""
-        return limited(self._walk(self.seen, self.promised), self.allowance)
+        walk = self._rest() if self.seen else self._walk(self.seen, self.promised)
+        return limited(walk, self.allowance)
+
+    def _rest(self) -> Pages:
+        """The list once more, without what it has named before."""
+        for page in self._walk(set(), self.promised):
+            fresh = [item for item in page if fingerprint(item.job_id) not in self.seen]
+            self.seen.update(fingerprint(item.job_id) for item in fresh)
+            yield fresh
 
     def again(self, job_ids: tuple[str, ...]) -> Pages:
         """Those of these jobs that the list still names, then the others; each by itself where that takes fewer requests."""
@@ -81,10 +90,6 @@ class Listed(Struct, frozen=True, kw_only=True):
         for page in self._walk(seen, None):
             yield [item for item in page if item.job_id in wanted]
         yield from batched(job_id for job_id in job_ids if fingerprint(job_id) not in seen)
-
-    def named(self, job_id: str) -> bool:
-        """Whether the list has named this one."""
-        return fingerprint(job_id) in self.seen
 
     def _walk(self, seen: set[int], promised: int | None) -> Pages:
         service = self.service
@@ -130,10 +135,6 @@ class Named(Struct, frozen=True, kw_only=True):
             return batched(job_ids)
         return pager.states(service.provider, listing, service.address, asker(service), job_ids, warn=self.warn)
 
-    def named(self, job_id: str) -> bool:
-        """Whether the user has named this one."""
-        return fingerprint(job_id) in self.seen
-
     def _fresh(self) -> Iterator[str]:
         for job_id in self.ids:
             try:
@@ -144,19 +145,24 @@ class Named(Struct, frozen=True, kw_only=True):
                         f"{place}: {error.message}", hint="mend that line; what stands before it is done"
                     ) from None
                 raise
-            if not self.named(job_id):
-                self.seen.add(fingerprint(job_id))
+            if (mark := fingerprint(job_id)) not in self.seen:
+                self.seen.add(mark)
                 yield job_id
 
 
 def batched(job_ids: Iterable[str], at_hand: Callable[[], bool] = lambda: True) -> Pages:
     """Ids as pages of jobs of which nothing else is known: as many as there are to be had, and not more than are needed."""
     page: list[Item] = []
-    for job_id in job_ids:
-        page.append(Item(job_id))
-        if len(page) >= PAGE or not at_hand():
-            yield page
-            page = []
+    try:
+        for job_id in job_ids:
+            page.append(Item(job_id))
+            if len(page) >= PAGE or not at_hand():
+                yield page
+                page = []
+    except JobfetchError:
+        # what stands before a wrong line is done
+        yield page
+        raise
     if page:
         yield page
 

@@ -339,14 +339,14 @@ def telling(data: Mapping[str, Any]) -> Talk:
     return lambda peer: peer.send(reply(json.dumps({"success": True, "data": data[last_of(peer.head)]}).encode()))
 
 
-def test_what_ends_the_run_leaves_the_folders_that_wait_in_order(
+def test_a_folder_of_somebody_else_keeps_no_other_from_waiting(
     home: Path, out: Path, serve: Callable[[Talk], RawServer]
 ) -> None:
     (out / "two").mkdir()
     (out / "two" / "manifest.jsonl").write_text("mine\n")
     program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
     line = ("batch", "download", "playment", "-o", out, "--base-url", serve(telling(TWO_BATCHES)).url, "--wait")
-    run = program(*line, "--json")
+    run = program(*line, "--json", "--timeout", "2")
     assert (run.code, run.verdict["counts"]) == (3, {"running": 2})
     assert run.verdict["outputs"] == [str(out / "one" / "manifest.jsonl")]
     assert not (out / "one" / ".jobfetch.lock").exists()

@@ -87,7 +87,7 @@ def numbered(count: int, size: int, *, told: bool, param: str = "page") -> tuple
 
 def test_page_numbers_end_at_the_total() -> None:
     ask, asked = numbered(5, 2, told=True)
-    assert len(ids(listing(PageNumber(param="page", total="total")), ask)) == 5
+    assert len(ids(listing(PageNumber(param="page"), total="total"), ask)) == 5
     assert asked == [1, 2, 3]
 
 
@@ -99,7 +99,7 @@ def test_page_numbers_end_at_an_empty_page_where_no_total_is_told() -> None:
 
 def test_a_service_that_gives_shorter_pages_than_asked_for_is_walked_to_its_end() -> None:
     ask, _ = numbered(7, 2, told=True)
-    api = listing(PageNumber(param="page", total="total"), fixed={"pageSize": "100"}, total="total")
+    api = listing(PageNumber(param="page"), fixed={"pageSize": "100"}, total="total")
     assert len(ids(api, ask)) == 7
 
 
@@ -120,6 +120,38 @@ def test_a_next_link_may_be_relative_and_must_stay_at_home() -> None:
 
 
 # --- the traps ---
+
+
+@pytest.mark.parametrize("told", [0, -1, True, 3, 2.5, "many", "", None, [5]])
+def test_a_total_that_cannot_be_ends_no_list(told: Any) -> None:
+    pages = {1: jobs("a", "b"), 2: jobs("c", "d"), 3: jobs("e"), 4: []}
+    api = listing(PageNumber(param="page"), total="total")
+
+    def ask(request: Request) -> Reply:
+        return answer({"items": pages[int(query(request).get("page", 1))], "total": told}, request.url)
+
+    assert ids(api, ask) == ["a", "b", "c", "d", "e"]
+
+
+@pytest.mark.parametrize("told", [5, 5.0, "5"])
+def test_a_total_may_be_written_in_any_way(told: Any) -> None:
+    api = listing(total="total")
+    with pytest.raises(BadReply, match="promised 5 jobs and named 1"):
+        ids(api, lambda request: answer({"items": jobs("a"), "total": told}, request.url))
+
+
+@pytest.mark.parametrize(("first", "second"), [(5, None), (5, 4), (4, 5)])
+def test_the_most_that_any_page_promises_is_looked_for(first: int | None, second: int | None) -> None:
+    pages = {
+        1: {"items": jobs("a", "b"), "total": first},
+        2: {"items": jobs("c", "d"), "total": second},
+        3: {"items": []},
+    }
+    api = listing(PageNumber(param="page"), total="total")
+    read = walk(api, lambda request: answer(pages[int(query(request).get("page", 1))], request.url))
+    assert [item.job_id for page in itertools.islice(read, 2) for item in page] == ["a", "b", "c", "d"]
+    with pytest.raises(BadReply, match="promised 5 jobs and named 4"):
+        list(read)
 
 
 def test_a_page_that_was_read_anywhere_before_is_not_read_again() -> None:
