@@ -143,7 +143,7 @@ def _tripped(opened: _Open, error: JobfetchError, problems: list[JobfetchError])
         opened.trouble = error
         return
     elif opened.listed:
-        plan.watcher.passed(error)
+        plan.watcher.passed(type(error)(f"{error.message}; its jobs are asked for one by one from now on"))
     else:
         problems.append(error)
     opened.listed, opened.alone, opened.failures, opened.trouble = True, True, 0, None

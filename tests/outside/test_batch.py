@@ -15,7 +15,7 @@ from jobfetch import locks
 from jobfetch.sandbox import BATCHES, Sandbox
 
 from .program import HANGS, VERDICT, Here, Program, tree, until
-from .raw import RawServer, reply, saying
+from .raw import Peer, RawServer, reply, saying
 
 # within this process, where nothing speaks against it
 pytestmark = pytest.mark.here
@@ -80,6 +80,33 @@ def test_a_file_that_is_gone_or_of_another_length_is_fetched_again(
         name: whole for name, whole in before.items() if "manifest" not in name
     }
     assert paths(sandbox, "/jobs/job-0003") == []
+
+
+def test_what_the_list_names_no_more_and_is_not_all_there_is_asked_for_and_a_dry_run_says_so(
+    home: Path, out: Path, serve: Callable[..., RawServer]
+) -> None:
+    listed = ["a", "b", "c"]
+
+    def talk(peer: Peer) -> None:
+        name = peer.head.split()[1].partition("?")[0].rpartition("/")[2]
+        items = [{"id": each, "state": "completed"} for each in listed]
+        told = {"items": items, "nextCursor": None} if name == "extract" else {"id": name, "state": "completed"}
+        peer.send(reply(json.dumps(told).encode()))
+
+    server = serve(talk)
+    program = Here(home, {"JOBFETCH_EXABASE_API_KEY": "k"})
+    line = ("batch", "download", "exabase", "-o", out / "made", "--base-url", server.url)
+    assert program(*line).code == 0
+    (out / "made" / "b.json").unlink()
+    (out / "made" / "c.json").unlink()
+    listed.remove("b")
+    dry = program(*line, "--dry-run")
+    assert dry.out.split() == [b"c", b"b"]
+    before = len(server.heads)
+    run = program(*line, "--json")
+    assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 3})
+    assert sorted(head.split()[1].rpartition("/")[2] for head in server.heads[before + 1 :]) == ["b", "c"]
+    assert len(list((out / "made").glob("?.json"))) == 3
 
 
 def test_a_file_of_the_same_length_is_found_out_by_its_hash(jobfetch: Program, out: Path) -> None:
@@ -276,6 +303,15 @@ def test_an_id_that_cannot_be_one_is_named_with_what_is_wrong(jobfetch: Program,
     (out / "ids.csv").write_text("name,id\na,200\nb,x7\n")
     run = jobfetch("batch", "download", "cognite", "--jobs", out / "ids.csv", "-o", out / "made")
     assert (run.code, f"{out / 'ids.csv'} line 3: 'x7'" in run.said) == (2, True)
+
+
+@pytest.mark.parametrize("bad", ["x7", '{"id": 5}'])
+def test_what_stands_before_a_wrong_line_is_done(jobfetch: Program, sandbox: Sandbox, out: Path, bad: str) -> None:
+    (out / "ids").write_text(f"200\n205\n{bad}\n206\n")
+    run = jobfetch("batch", "download", "cognite", "--jobs", out / "ids", "-o", out / "made", "--json")
+    assert (run.code, run.verdict["counts"]) == (2, {"succeeded": 2})
+    assert {path.name for path in (out / "made").glob("*.json")} == {"200.json", "205.json"}
+    assert not any("206" in one.path for one in sandbox.asked())
 
 
 # --- one verdict ---

@@ -352,6 +352,103 @@ def test_a_folder_of_somebody_else_keeps_no_other_from_waiting(
     assert not (out / "one" / ".jobfetch.lock").exists()
 
 
+GONE = reply(b'{"success":false,"error":{"code":"resource_error","message":"no such batch"}}', status="400 Bad Request")
+
+
+@pytest.mark.parametrize(
+    "trouble", [DOWN, GONE, reply(b"<html>", "content-type: text/html")], ids=["down", "gone", "page"]
+)
+def test_a_list_that_breaks_while_one_waits_costs_neither_its_own_jobs_nor_those_of_others(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer], trouble: bytes
+) -> None:
+    asked: list[str] = []
+
+    def talk(peer: Peer) -> None:
+        name = last_of(peer.head)
+        asked.append(name)
+        looks = asked.count(name)
+        state = "completed" if looks > 1 else "in_progress"
+        data: dict[str, Any] = {"job_id": name, "status": state, "result": "https://x.test/file"}
+        if name == "details":
+            data = {"batches": [{"id": "broken"}, {"id": "good"}]}
+        elif name in {"broken", "good"}:
+            # a list that knows of no state, so that each job is asked for
+            data = {"jobs": [{"id": f"{name}-1"}]}
+        broken = name == "broken" and looks > 1
+        peer.send(trouble if broken else reply(json.dumps({"success": True, "data": data}).encode()))
+
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "-o", out, "--base-url", serve(talk).url, "--wait", "--interval", "0.1")
+    run = program(*line, "--retries", "0", "--json")
+    assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 2}), run.said
+    assert {path.name for path in out.glob("*/*.json")} == {"broken-1.json", "good-1.json"}
+
+
+@pytest.mark.parametrize("failing", ["details", "one"])
+def test_a_list_that_fails_at_first_comes_again_while_one_waits(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer], failing: str
+) -> None:
+    told = {"details": {"batches": [{"id": "one"}]}, "one": {"jobs": [{"id": "4"}]}}
+    told["4"] = {"job_id": "4", "status": "completed", "result": "https://x.test/file"}  # type: ignore[dict-item]
+    told["attachments"] = {}
+    asked: list[str] = []
+
+    def talk(peer: Peer) -> None:
+        asked.append(last_of(peer.head))
+        bad = asked[-1] == failing and asked.count(failing) <= 2
+        peer.send(DOWN if bad else reply(json.dumps({"success": True, "data": told[asked[-1]]}).encode()))
+
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "-o", out, "--base-url", serve(talk).url, "--retries", "0")
+    assert program(*line).code == 10
+    asked.clear()
+    run = program(*line, "--wait", "--interval", "0.1", "--json")
+    assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 1}), run.said
+
+
+def test_a_list_that_breaks_midway_goes_on_with_what_it_had_not_named(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    asked: list[str] = []
+
+    def talk(peer: Peer) -> None:
+        path, name = peer.head.split()[1], last_of(peer.head)
+        asked.append(path)
+        data: dict[str, Any] = {"job_id": name, "status": "completed", "result": "https://x.test/file"}
+        if name == "b":
+            second = "page_token" in path
+            # the second page fails once, and a job was put in front meanwhile
+            again = sum("page_token" in each for each in asked) > 1 or (not second and len(asked) > 1)
+            jobs = ["3", "4"] if second else ["new", "1", "2"] if again else ["1", "2"]
+            data = {"jobs": [{"id": each} for each in jobs], "next_page_token": None if second else "two"}
+            if second and not again:
+                peer.send(DOWN)
+                return
+        peer.send(reply(json.dumps({"success": True, "data": data}).encode()))
+
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "--batch", "b", "-o", out, "--base-url", serve(talk).url, "--retries", "0")
+    run = program(*line, "--wait", "--interval", "0.1", "--json")
+    assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 5}), run.said
+    assert all(sum(each.endswith(f"/jobs/{job_id}") for each in asked) == 1 for job_id in ("new", "1", "2", "3", "4"))
+
+
+def test_each_look_of_a_wait_sends_back_what_the_last_reply_asked_for(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
+) -> None:
+    def talk(peer: Peer) -> None:
+        peer.send(
+            reply(DONE)
+            if peer.number == 3
+            else reply(DONE.replace(b"Completed", b"Running"), f"x-job-token: T{peer.number}")
+        )
+
+    server = serve(talk)
+    assert vision(server, 1, "--wait", "--interval", "0.05", "--kind", "diagram/detect").code == 0
+    sent = [re.findall(r"x-job-token: (\S+)", head.lower()) for head in server.heads]
+    assert sent == [[], ["t1"], ["t2"]]
+
+
 def test_a_run_waits_in_more_folders_than_a_process_may_have_files_open(
     jobfetch: Program, out: Path, serve: Callable[[Talk], RawServer]
 ) -> None:
