@@ -38,6 +38,10 @@ _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+|[^\s'\"<>]+\?[^\s'\"<>]*=[
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
+# what we call a linked file: by number, or by what its lines are
+_LINKED = re.compile(r"[0-9]{4,}\.[a-z0-9]+|[a-z]+\.ndjson")
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The first line: whose jobs these are. `origin` is a hash, so that no address stands here."""
 
@@ -93,7 +97,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def last_word(self) -> bool:
         """Whether the service will not tell more about this job, whatever it is asked."""
-        return self.exit in _LAST_WORDS and not (self.error and self.error.code == LINKS_LOST)
+        return self.exit in _LAST_WORDS and not self.links_lost
+
+    @property
+    def links_lost(self) -> bool:
+        """Whether some of its linked files could not be had."""
+        return bool(self.error and self.error.code == LINKS_LOST)
 
     @property
     def done(self) -> bool:
@@ -153,6 +162,18 @@ def linked_files(stored: Iterable[StoredAsset]) -> tuple[Linked, ...]:
         for each in stored
         if each.file is not None and each.bytes is not None and each.sha256 is not None
     )
+
+
+def remove_other_links(folder: Path, entry: Entry) -> None:
+    """Remove the linked files that an earlier fetch of a job has left, and that it has no more."""
+    place = folder / f"{disk.safe_name(entry.job_id)}{ASSETS}"
+    stay = {each.file.rpartition("/")[2] for each in entry.assets}
+    with disk.explained(place):
+        for path in place.iterdir() if place.is_dir() else ():
+            if _LINKED.fullmatch(path.name) and path.name not in stay:
+                path.unlink(missing_ok=True)
+        if not stay and place.is_dir() and not any(place.iterdir()):
+            place.rmdir()
 
 
 def problem(

@@ -17,7 +17,18 @@ from jobfetch.commands.batch import Options, Session, conclude, connected, heade
 from jobfetch.commands.ending import announce
 from jobfetch.commands.progress import size
 from jobfetch.commands.report import Common, Report, run
-from jobfetch.errors import ConfigError, Exit, FolderLocked, JobfetchError, Partial, UsageError, recorded
+from jobfetch.errors import (
+    ConfigError,
+    DiskError,
+    Exit,
+    Interrupted,
+    JobfetchError,
+    Partial,
+    ReaderGone,
+    Terminated,
+    UsageError,
+    recorded,
+)
 from jobfetch.fetch import Wanted
 from jobfetch.fetch.after import reason
 from jobfetch.fetch.attempt import counted
@@ -31,6 +42,9 @@ from jobfetch.ui import Ui
 
 #: What is only looked into needs no more than this of what was wanted.
 _STRICT = Wanted(format=Format.JSON)
+
+#: What a job counts as whose file is not the one that was written.
+MISSING = "file_changed"
 
 #: What is told of a folder in which nothing is recorded yet.
 _NOTHING: dict[str, Json] = {
@@ -88,7 +102,12 @@ def _state_of(manifest: Manifest, tally: Tally) -> dict[str, Json]:
         states[str(entry.state or code.outcome)] += 1
         length += entry.bytes or 0
         error: JobfetchError | None = None
-        if code is Exit.RUNNING:
+        if changed := entry.difference(manifest.folder):
+            code = Exit.PARTIAL
+            causes[MISSING] += 1
+            hint = f"jobfetch batch retry {shlex.quote(str(manifest.folder))}"
+            error = Partial(f"{entry.job_id}: {changed}", hint=hint, code=MISSING)
+        elif code is Exit.RUNNING:
             oldest = min(oldest or entry.at, entry.at)
         elif code is not Exit.DONE:
             said = reason(entry)
@@ -184,13 +203,17 @@ def verify(folder: str, common: Common, network: Network, options: Options, *, r
                     hint="--repair asks the service for them again",
                 )
             _again(ui, report, network, options, bad)
-            if unreadable:
-                raise Partial(
-                    f"{unreadable} lines of a manifest cannot be read: what they told of cannot be compared",
-                    hint="run the batch download again: it asks for those jobs; then delete the lines",
-                )
+            _refuse_unreadable(unreadable)
 
     return run(common, work)
+
+
+def _refuse_unreadable(lines: int) -> None:
+    if lines:
+        raise Partial(
+            f"{lines} lines of a manifest cannot be read: nobody knows which jobs they told of",
+            hint="run the batch download again: it asks for those jobs; then delete the lines",
+        )
 
 
 def _told(ui: Ui, common: Common, place: Path, found: list[Difference]) -> list[dict[str, Json]]:
@@ -217,53 +240,63 @@ def retry(folder: str, common: Common, network: Network, options: Options) -> in
         with announce(ui, report, options.endings()):
             refuse_empty(network, options)
             wanted = replace(_STRICT, allow_partial=options.allow_partial)
-            left = [
-                _Missing(manifest.folder, manifest.header, list(_left(manifest, wanted)))
-                for manifest in _manifests(ui, report, folder)
-            ]
+            left, unreadable = [], 0
+            for manifest in _manifests(ui, report, folder):
+                left.append(_Missing(manifest.folder, manifest.header, list(_left(manifest, wanted))))
+                unreadable += manifest.unreadable
             if left and not any(each.ids for each in left):
                 ui.note("nothing is missing")
             _again(ui, report, network, options, left)
+            _refuse_unreadable(unreadable)
 
     return run(common, work)
 
 
 def _left(manifest: Manifest, wanted: Wanted) -> Iterator[str]:
     """The jobs that are not all there, as far as that is wanted, or of which another try may bring more."""
-    for entry in manifest.entries(left=True):
-        if not entry.done or counted(entry, wanted) is not Exit.DONE:
+    for entry in manifest.entries():
+        if not entry.done or counted(entry, wanted) is not Exit.DONE or not entry.intact(manifest.folder):
             yield entry.job_id
 
 
 def _again(ui: Ui, report: Report, network: Network, options: Options, left: list[_Missing]) -> None:
-    """Ask for these jobs of these folders, as the folders' own manifests say."""
-    started, books = time.monotonic(), Books()
+    """Ask for these jobs of these folders, as the folders' own manifests say; trouble in one is none of the others."""
+    started, whole = time.monotonic(), Books()
     if network.secret_stdin and any(each.ids for each in left):
         # it can be read only once, and each folder has a connection of its own
         network = replace(network, secret_text=stdin_text(report.provider or "PROVIDER", MOST_PATIENCE))
-    locked: list[FolderLocked] = []
+    problems: list[tuple[str, JobfetchError]] = []
     for each in left:
         if not each.ids:
             continue
-        place = each.place
-        session = _session_of(place, each.header, network, options, started)
-        with connected(ui, report, session, named=True, refresh=True, books=books) as desk:
-            service = desk.plan.service
-            # made anew from what will be asked: another address than the folder's own is refused
-            asked = header(service.provider, session.asked, session.account.profile, service.address)
-            source = Named(service=service, ids=each.ids, warn=ui.warn_once)
-            try:
-                conclude(desk, iter([Target(place=place, header=asked, source=source)]))
-            except FolderLocked as error:
-                # another run is at work there, which says nothing of the other folders
-                locked.append(error)
-    for other in locked[1:]:
+        report.provider = each.header.provider
+        # what ends one folder's run, its credential that is refused, ends no other
+        books = Books(tally=whole.tally, progress=whole.progress)
+        try:
+            _fill(ui, report, each, _session_of(each, network, options, started), books)
+        except (DiskError, Interrupted, Terminated, ReaderGone):
+            raise
+        except JobfetchError as error:
+            problems.append((each.header.provider, error))
+    for _, other in problems[1:]:
         ui.warn(other.message)
-    if locked:
-        raise locked[0]
+    if problems:
+        report.provider, first = problems[0]
+        raise first
 
 
-def _session_of(place: Path, head: Header, network: Network, options: Options, started: float) -> Session:
+def _fill(ui: Ui, report: Report, missing: _Missing, session: Session, books: Books) -> None:
+    """Ask for the jobs of one folder."""
+    with connected(ui, report, session, named=True, refresh=True, books=books) as desk:
+        service = desk.plan.service
+        # made anew from what will be asked: another address than the folder's own is refused
+        asked = header(service.provider, session.asked, session.account.profile, service.address)
+        source = Named(service=service, ids=missing.ids, warn=ui.warn_once)
+        conclude(desk, iter([Target(place=missing.place, header=asked, source=source)]))
+
+
+def _session_of(missing: _Missing, network: Network, options: Options, started: float) -> Session:
+    place, head = missing.place, missing.header
     if head.provider not in PROVIDERS:
         raise ConfigError(f"{place / NAME}: there is no provider {head.provider!r}")
     for name in network.options:

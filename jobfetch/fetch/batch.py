@@ -27,7 +27,7 @@ from jobfetch.fetch.kept import Kept
 from jobfetch.fetch.plan import Books, Pending, Plan
 from jobfetch.fetch.service import ends_the_run
 from jobfetch.fetch.workers import Came, Workers
-from jobfetch.manifest import Entry, Manifest, linked_files, problem
+from jobfetch.manifest import Entry, Manifest, linked_files, problem, remove_other_links
 from jobfetch.model import State, rfc3339
 from jobfetch.spec import Item, check_job_id
 
@@ -138,7 +138,13 @@ class Folder:
         try:
             if any(each.file for each in kept):
                 disk.sync_folder(self.manifest.folder)
-            self.manifest.add([entry for each in kept if (entry := self._entry(each))])
+            entries = [entry for each in kept if (entry := self._entry(each))]
+            linked = [entry for entry in entries if (last := self.manifest.last(entry.job_id)) and last.assets]
+            self.manifest.add(entries)
+            for entry in linked:
+                # where some could not be had, those of before stay
+                if not entry.links_lost:
+                    remove_other_links(self.manifest.folder, entry)
         except DiskError as error:
             self.books.ending = error
             return

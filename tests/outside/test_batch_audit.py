@@ -117,6 +117,28 @@ def test_a_folder_that_is_not_there_is_reported_as_well(jobfetch: Program, out: 
     assert 'jobfetch_batch_exit_code{provider=""} 2' in (out / "p.prom").read_text()
 
 
+def test_a_file_that_is_gone_is_told_of_and_fetched_again(here: Program, out: Path) -> None:
+    assert here(*ONE, "batch-3", "-o", out).code == 0
+    gone = min((out / "batch-3").glob("*.json"))
+    gone.unlink()
+    run = here("batch", "status", out, "--json")
+    assert (run.code, run.verdict["data"][0]["failures"]) == (8, {"file_changed": 1})
+    assert f"{gone.name} is missing" in run.verdict["error"]["message"]
+    assert here("batch", "retry", out).code == 0
+    assert gone.is_file()
+    assert here("batch", "status", out).code == 0
+
+
+def test_trouble_in_one_folder_keeps_no_other_from_being_asked_again(here: Program, out: Path) -> None:
+    assert here("batch", "download", "exabase", "--jobs", "-", "-o", out / "a", stdin=b"unknown\n").code == 5
+    assert here("batch", "download", "cognite", "--jobs", "-", "-o", out / "b", stdin=b"200\n").code == 0
+    (out / "b" / "200.json").unlink()
+    # the first folder's service cannot be asked at all
+    run = here("batch", "retry", out, "--json", JOBFETCH_EXABASE_API_KEY="", JOBFETCH_EXABASE_BASE_URL="no address")
+    assert (run.code, run.verdict["error"]["provider"]) == (3, "exabase")
+    assert (out / "b" / "200.json").is_file()
+
+
 def test_verify_tells_others_what_it_found(jobfetch: Program, out: Path, serve: Callable[[Talk], RawServer]) -> None:
     server = serve(lambda peer: peer.send(reply(b"OK")))
     assert jobfetch(*ONE, "batch-3", "-o", out).code == 0
@@ -175,7 +197,7 @@ def test_a_line_of_the_manifest_that_cannot_be_read_is_told_of_and_makes_no_fold
     whole = tree(out)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + lines[1][:30] + b"\n" + b"".join(lines[2:]))
-    for command, code in (("status", 0), ("verify", 8), ("retry", 0)):
+    for command, code in (("status", 0), ("verify", 8), ("retry", 8)):
         run = here("batch", command, out)
         assert run.code == code, run.said
         assert "1 lines cannot be read" in run.said

@@ -33,7 +33,7 @@ def linking(
         job |= {"extraction": {"common": {"thumbnail": f"{storage.url}/t.png"}}}
 
         def talk(peer: Peer) -> None:
-            peer.send(reply(json.dumps(job).encode()))
+            peer.send(answers.get("job") or reply(json.dumps(job).encode()))
 
         (home / "ids").write_text("a\n")
         line = ["batch", "download", "exabase", "--jobs", str(home / "ids"), "-o", str(out), "--assets"]
@@ -60,6 +60,24 @@ def test_a_lost_link_that_was_allowed_is_tried_again_by_the_next_run(linking: Li
     assert program(*asked, "--allow-partial").code == 0
     assert (out / "a.assets" / "0001.png").read_bytes() == b"PNG"
     assert program("batch", "status", out).code == 0
+
+
+@pytest.mark.parametrize("now", ["another kind", "none", "lost"])
+def test_a_refresh_leaves_the_linked_files_that_a_fresh_run_would_and_loses_none_that_cannot_be_had(
+    linking: Linking, out: Path, now: str
+) -> None:
+    program, line, answers = linking()
+    assert program(*line).code == 0
+    (out / "a.assets" / "mine.txt").touch()
+    if now == "none":
+        answers["job"] = reply(b'{"id":"a","state":"completed"}')
+    else:
+        status = "404 Not Found" if now == "lost" else "200 OK"
+        answers["/t.png"] = reply(b"%PDF", "content-type: application/pdf", status=status)
+    run = program(*line, "--refresh")
+    assert run.code == (8 if now == "lost" else 0), run.said
+    left = {"another kind": {"0001.pdf", "mine.txt"}, "none": {"mine.txt"}, "lost": {"0001.png", "mine.txt"}}
+    assert set(tree(out / "a.assets")) == left[now]
 
 
 @pytest.mark.parametrize("shape", ["json", "raw"])
