@@ -20,6 +20,8 @@ from jobfetch.spec import text_of
 #: What a column or key of ids is called, unless the user names another.
 NAMES = ("job_id", "id")
 STDIN = "standard input"
+#: What may stand between the columns of a table.
+_DELIMITERS = (",", ";", "\t")
 
 
 class Ids:
@@ -132,8 +134,12 @@ def ids(lines: Iterable[str], where: str, key: str | None = None) -> Iterator[st
     rest = itertools.chain([first], filled)
     if first[1].lstrip().startswith("{"):
         yield from _objects(rest, where, key)
-    elif column := _column(first[1], where, key):
-        yield from _cells(rest, where, column)
+    elif first[1].lstrip().startswith("["):
+        raise UsageError(
+            f"{where} is a JSON list", hint="write one id or one object a line, for example with jq -c '.[]'"
+        )
+    elif found := _column(first[1], where, key):
+        yield from _cells(rest, where, *found)
     else:
         yield from (line.strip() for _, line in rest)
 
@@ -152,18 +158,25 @@ def _objects(rest: Iterable[tuple[int, str]], where: str, key: str | None) -> It
         yield str(text_of(job_id))
 
 
-def _column(header: str, where: str, key: str | None) -> str | None:
-    """The column of ids, where the first line is the header of a table."""
-    try:
-        columns = next(csv.reader([header]), [])
-    except csv.Error as error:
-        raise UsageError(f"{where} line 1 is no id and no header of a table: {error}") from None
-    if key and key not in columns:
-        raise UsageError(f"{where} has no column {key!r} (there is: {', '.join(columns)[:200]})")
-    return key or next((name for name in NAMES if name in columns), None)
+def _column(header: str, where: str, key: str | None) -> tuple[str, str] | None:
+    """The column of ids and what separates it from others, where the first line is the header of a table."""
+    first: list[str] = []
+    for delimiter in _DELIMITERS:
+        try:
+            columns = next(csv.reader([header], delimiter=delimiter), [])
+        except csv.Error as error:
+            raise UsageError(f"{where} line 1 is no id and no header of a table: {error}") from None
+        first = first or columns
+        known = {column.strip().casefold(): column for column in reversed(columns)}
+        named = key if key in columns else None if key else next((known[name] for name in NAMES if name in known), None)
+        if named is not None:
+            return named, delimiter
+    if key:
+        raise UsageError(f"{where} has no column {key!r} (there is: {', '.join(first)[:200]})")
+    return None
 
 
-def _cells(rest: Iterable[tuple[int, str]], where: str, column: str) -> Iterator[str]:
+def _cells(rest: Iterable[tuple[int, str]], where: str, column: str, delimiter: str) -> Iterator[str]:
     # a cell may hold line ends, which the reader wants to see
     last = 0
 
@@ -174,7 +187,7 @@ def _cells(rest: Iterable[tuple[int, str]], where: str, column: str) -> Iterator
             yield line + "\n"
 
     try:
-        for row in csv.DictReader(lines(), strict=True):
+        for row in csv.DictReader(lines(), strict=True, delimiter=delimiter):
             job_id = (row.get(column) or "").strip()
             if not job_id:
                 raise UsageError(f"{where} line {last} has nothing in the column {column!r}")

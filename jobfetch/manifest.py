@@ -15,7 +15,7 @@ from typing import BinaryIO, Literal, Self
 import msgspec
 
 from jobfetch import disk
-from jobfetch.errors import BadReply, ConfigError, Exit, JobfetchError, Partial, UsageError
+from jobfetch.errors import BadReply, ConfigError, DiskError, Exit, JobfetchError, Partial, UsageError
 from jobfetch.model import State, StoredAsset, encode, fingerprint
 
 NAME = "manifest.jsonl"
@@ -31,7 +31,9 @@ _LAST_WORDS = frozenset({Exit.FAILED, Exit.GONE, Exit.PARTIAL})
 LINKS_LOST = "links_lost"
 
 # an address, or what has a query behind it and may be one without its scheme
-_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+|[^\s'\"<>]+\?[^\s'\"<>]*=[^\s'\"<>]*", re.IGNORECASE)
+_URL = re.compile(
+    r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]*[^\s'\"<>:;,.)]|[^\s'\"<>]+\?[^\s'\"<>]*=[^\s'\"<>]*", re.IGNORECASE
+)
 
 
 # the last part of a linked file's name: no way out of its folder, and no hidden file
@@ -324,6 +326,7 @@ class Manifest:
         if not lines:
             return
         with disk.explained(self._path):
+            self._refuse_changed()
             try:
                 self._write(b"".join(lines))
             except BaseException:
@@ -334,6 +337,15 @@ class Manifest:
             self._places[fingerprint(entry.job_id)] = place << 1 | _is_left(entry.state, entry.error)
             place += len(line)
         self._end = place
+
+    def _refuse_changed(self) -> None:
+        """`DiskError` where somebody else has removed or written what this run has open: its lines would reach nobody."""
+        now = os.fstat(self._file.fileno())
+        if now.st_nlink == 0 or now.st_size != self._end:
+            raise DiskError(
+                f"{self._path} was {'removed' if now.st_nlink == 0 else 'written'} by somebody else during the run",
+                hint="run the same line again, alone",
+            )
 
     def _write(self, data: bytes) -> None:
         self._file.seek(self._end)

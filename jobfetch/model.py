@@ -212,21 +212,36 @@ def compact(body: bytes) -> bytes:
     try:
         return msgspec.json.format(body, indent=-1)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise BadReply(f"the reply is not JSON: {_reason(error)}") from None
+        raise _not_json(body, error) from None
 
 
 def _parse(raw: bytes | msgspec.Raw, shape: Any) -> Any:
     try:
         return msgspec.json.decode(raw, type=shape)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadReply(f"the reply is not JSON: {_reason(error)}") from None
+        raise _not_json(raw, error) from None
 
 
-def _reason(error: Exception) -> str:
+def _not_json(raw: bytes | msgspec.Raw, error: Exception) -> BadReply:
     # msgspec's text names positions, never content; the others could quote the body
-    if isinstance(error, msgspec.MsgspecError):
-        return str(error).removeprefix("JSON is malformed: ")
-    return "nested too deeply" if isinstance(error, RecursionError) else "not UTF-8"
+    if (half := half_pair(bytes(raw))) is not None:
+        why = f"half of a surrogate pair at byte {half}, which is no character"
+    elif isinstance(error, msgspec.MsgspecError):
+        why = str(error).removeprefix("JSON is malformed: ")
+    else:
+        why = "nested too deeply" if isinstance(error, RecursionError) else "not UTF-8"
+    return BadReply(f"the reply is not JSON: {why}")
+
+
+# what is escaped, whole pairs among it, is passed over; a surrogate that is left stands alone
+_HALF = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}()|[^u]|u)", re.DOTALL
+)
+
+
+def half_pair(data: bytes) -> int | None:
+    """Where JSON escapes half of a surrogate pair, which is no character; None where it nowhere does."""
+    return next((match.start() for match in _HALF.finditer(data) if match[1] is not None), None)
 
 
 class Deadline(Struct, frozen=True):

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from jobfetch import disk, export
 from jobfetch.commands.account import MOST_PATIENCE, Network, account_of, refuse_empty, stdin_text
-from jobfetch.commands.batch import Options, Session, conclude, connected, header, settled
+from jobfetch.commands.batch import Options, Session, conclude, connected, header, settled, taken_by
 from jobfetch.commands.ending import announce
 from jobfetch.commands.progress import size
 from jobfetch.commands.report import Common, Report, run
@@ -187,7 +187,7 @@ def verify(folder: str, common: Common, network: Network, options: Options, *, r
     """Compare every file with its record by length and hash; with `repair`, ask again for those that differ."""
 
     def work(ui: Ui, report: Report) -> None:
-        with announce(ui, report, options.endings()):
+        with announce(ui, report, options.endings(), *taken_by(folder)):
             refuse_empty(network, options)
             bad: list[_Missing] = []
             report.data, unreadable = [], 0
@@ -237,7 +237,7 @@ def retry(folder: str, common: Common, network: Network, options: Options) -> in
     """Ask again for every job of a folder that is not there: those that failed, and those that ran."""
 
     def work(ui: Ui, report: Report) -> None:
-        with announce(ui, report, options.endings()):
+        with announce(ui, report, options.endings(), *taken_by(folder)):
             refuse_empty(network, options)
             wanted = replace(_STRICT, allow_partial=options.allow_partial)
             left, unreadable = [], 0

@@ -85,7 +85,7 @@ def fetch(provider: str, common: Common, network: Network, options: Options) -> 
     def work(ui: Ui, report: Report) -> None:
         started = time.monotonic()
         report.provider = provider
-        with announce(ui, report, options.endings()):
+        with announce(ui, report, options.endings(), *taken_by(options.output, options.jobs)):
             refuse_empty(network, options)
             account = account_of(provider, report, network)
             session = Session(account, network, settled(account, options, secret_stdin=network.secret_stdin), started)
@@ -97,6 +97,12 @@ def fetch(provider: str, common: Common, network: Network, options: Options) -> 
                     conclude(desk, targets)
 
     return run(common, work)
+
+
+def taken_by(folder: str | None, jobs: str | Iterable[str] | None = None) -> list[str | Path]:
+    """The files that a run reads or keeps its books in."""
+    ids = [jobs] if isinstance(jobs, str) and jobs != "-" else []
+    return [*ids, *(Path(folder) / name for name in (NAME, FAILURES) if folder)]
 
 
 class Asked(Struct, frozen=True):

@@ -31,11 +31,12 @@ class Endings(Struct, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def announce(ui: Ui, report: Report, endings: Endings) -> Iterator[None]:
+def announce(ui: Ui, report: Report, endings: Endings, *taken: str | Path) -> Iterator[None]:
     """Tell that a run begins, and have its verdict told once there is one.
 
-    A ping goes out last of all, since it alone may take its time.
+    A ping goes out last of all, since it alone may take its time. `taken` are files that neither report may replace.
     """
+    _check_files(endings, taken)
     began, clock = datetime.now(UTC), time.monotonic()
     if endings.ping:
         _check(endings.ping)
@@ -86,6 +87,16 @@ def prometheus(provider: str, verdict: Verdict, began: datetime, seconds: float)
 def _write(path: Path, data: bytes) -> None:
     with disk.replacing(path) as file:
         file.write(data)
+
+
+def _check_files(endings: Endings, taken: tuple[str | Path, ...]) -> None:
+    others = {Path(each).resolve(): str(each) for each in taken}
+    for option, path in (("--report", endings.report), ("--prom", endings.prom)):
+        if path == "-":
+            raise UsageError(f"{option} wants a file", hint="name one; --json prints the verdict on standard output")
+        if path and (other := others.get(Path(path).resolve())):
+            raise UsageError(f"{option} {path} would replace {other}", hint="name another file")
+        others |= {Path(path).resolve(): "what the other report says"} if path else {}
 
 
 def _check(url: str) -> None:

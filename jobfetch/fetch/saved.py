@@ -23,6 +23,7 @@ from jobfetch.blocks import Block
 from jobfetch.errors import BadReply
 from jobfetch.fetch.rows import Maker
 from jobfetch.flatten import Result
+from jobfetch.model import half_pair
 from jobfetch.records import SCHEMA
 
 #: Bytes of a record that is not held as a whole.
@@ -33,10 +34,6 @@ SMALL = 1024 * 1024
 _HEAD = 4096
 
 _PROVIDER = re.compile(rb'"provider"\s*:\s*("(?:[^"\\]|\\.)*")')
-# what is escaped, whole pairs among it, is passed over; a surrogate that is left stands alone
-_HALF = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}()|[^u]|u)", re.DOTALL
-)
 
 
 class Place(NamedTuple):
@@ -179,9 +176,8 @@ def opened(data: bytes) -> _Saved:
 
 
 def _unreadable(data: bytes, error: Exception) -> BadReply:
-    half = next((match for match in _HALF.finditer(data) if match[1] is not None), None)
-    if half:
-        said = f"holds half of a surrogate pair at byte {half.start()}, which is no character"
+    if (half := half_pair(data)) is not None:
+        said = f"holds half of a surrogate pair at byte {half}, which is no character"
         return BadReply(f"this {said}", hint="ask the service for the job again, or mend the file")
     if isinstance(error, msgspec.MsgspecError):
         said = f"is no record: {error}"

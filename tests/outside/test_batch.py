@@ -267,9 +267,11 @@ def test_a_service_without_a_list_wants_ids(jobfetch: Program, sandbox: Sandbox,
     [
         "job-0001\n\n  job-0002\r\njob-0001\n",
         "name,job_id\nx,job-0001\ny,job-0002\ny,job-0002\n",
+        "name;ID\nx;job-0001\ny;job-0002\n",
+        "Job_ID\tname\njob-0001\tx\njob-0002\ty\n",
         '{"job_id": "job-0001"}\n{"id": "job-0002", "more": [1]}\n',
     ],
-    ids=["lines", "csv", "ndjson"],
+    ids=["lines", "csv", "semicolons", "tabs", "ndjson"],
 )
 def test_ids_come_from_a_file_or_a_pipe(jobfetch: Program, sandbox: Sandbox, out: Path, text: str) -> None:
     (out / "ids").write_text(text)
@@ -314,7 +316,46 @@ def test_what_stands_before_a_wrong_line_is_done(jobfetch: Program, sandbox: San
     assert not any("206" in one.path for one in sandbox.asked())
 
 
+def test_a_list_in_json_is_said_to_be_one(jobfetch: Program, out: Path) -> None:
+    run = jobfetch("batch", "download", "cognite", "--jobs", "-", "-o", out, stdin=b'["200","205"]')
+    assert (run.code, "is a JSON list" in run.said) == (2, True)
+
+
 # --- one verdict ---
+
+
+@pytest.mark.parametrize("option", ["--report", "--prom"])
+@pytest.mark.parametrize("name", ["ids", "made/manifest.jsonl", "made/../made/failures.ndjson", "other", "-"])
+def test_a_report_replaces_nothing_that_the_run_needs(jobfetch: Program, out: Path, option: str, name: str) -> None:
+    (out / "ids").write_text("200\n")
+    line = ("batch", "download", "cognite", "--jobs", out / "ids", "-o", out / "made")
+    place = name if name == "-" else str(out / name)
+    told = (option, place) if name != "other" else ("--report", place, "--prom", place)
+    run = jobfetch(*line, *told, cwd=out)
+    assert (run.code, sorted(tree(out))) == (2, ["ids"]), run.said
+    assert (out / "ids").read_text() == "200\n"
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced", "cut", "written"])
+def test_a_manifest_that_somebody_else_changes_during_the_run_is_told_of(
+    home: Path, out: Path, serve: Callable[..., RawServer], how: str
+) -> None:
+    path = out / "manifest.jsonl"
+
+    def talk(peer: Peer) -> None:
+        if how == "removed":
+            path.unlink()
+        elif how == "replaced":
+            (out / "other").write_bytes(path.read_bytes())
+            (out / "other").rename(path)
+        else:
+            path.write_bytes(path.read_bytes()[:-5] if how == "cut" else path.read_bytes() + b"x")
+        peer.send(reply(b'{"id":"a","state":"completed"}'))
+
+    program = Here(home, {"JOBFETCH_EXABASE_API_KEY": "k"})
+    line = ("batch", "download", "exabase", "--jobs", "-", "-o", out, "--base-url", serve(talk).url)
+    run = program(*line, stdin=b"a\n")
+    assert (run.code, "by somebody else" in run.said) == (12, True), run.said
 
 
 def test_the_verdict_and_the_report_tell_the_same(jobfetch: Program, out: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from jobfetch.errors import BadReply
-from jobfetch.model import Document, Reply, compact
+from jobfetch.model import Document, Reply, compact, decode
 
 DEEP = 200_000
 
@@ -168,3 +168,9 @@ def test_compact_takes_the_white_space_away_and_nothing_else() -> None:
 def test_compact_refuses_what_is_not_json(body: bytes) -> None:
     with pytest.raises(BadReply, match="not JSON"):
         compact(body)
+
+
+@pytest.mark.parametrize("text", [rb'{"a":"\ud800"}', rb'{"a":"\ud800x"}', rb'{"a":"\udc00"}'])
+def test_half_of_a_surrogate_pair_is_called_what_it_is(text: bytes) -> None:
+    with pytest.raises(BadReply, match="half of a surrogate pair at byte 6"):
+        decode(text)

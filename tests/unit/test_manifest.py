@@ -171,7 +171,7 @@ def test_a_job_that_runs_is_no_error() -> None:
 def test_no_address_is_written_down() -> None:
     said = problem(BadReply("https://user:pw@api.example.com/a?sig=1 is bad, see http://x.example.", code="s3://b/c"))
     assert said
-    assert (said.message, said.code) == ("the server is bad, see the server", "(address)")
+    assert (said.message, said.code) == ("the server is bad, see the server.", "(address)")
 
 
 def test_a_file_is_intact_by_its_size_and_by_its_hash(tmp_path: Path) -> None:
