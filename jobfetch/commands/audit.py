@@ -307,8 +307,6 @@ def _session_of(missing: _Missing, network: Network, options: Options, started: 
             )
     params = {name: value for name, value in head.params.items() if name != "assets"}
     network = replace(network, options={**params, **network.options}, profile=network.profile or head.profile)
-    kept = replace(
-        options, output=str(place), format=options.format or head.format, assets="assets" in head.params, jobs="-"
-    )
+    kept = replace(options, output=str(place), usual_format=head.format, assets="assets" in head.params, jobs="-")
     account = account_of(head.provider, Report(), network)
     return Session(account, network, settled(account, kept), started)

@@ -51,6 +51,8 @@ class Options(Struct, frozen=True, kw_only=True):
     jobs: str | Iterable[str] | None = None
     jobs_key: str | None = None
     format: str | None = None
+    #: what the folder was begun with, for where none is typed
+    usual_format: str | None = None
     rows: str | None = None
     assets: bool = False
     wait: bool = False
@@ -134,7 +136,7 @@ def settled(account: Account, options: Options, *, secret_stdin: bool = False) -
     output = options.output or account.text("output")
     if not output or output == "-":
         raise UsageError("batch download fills a folder", hint="name one with -o DIR")
-    shape = Format(options.format or account.text("format") or Format.JSON)
+    shape = Format(options.format or options.usual_format or account.text("format") or Format.JSON)
     refuse_rows(spec, options.rows, shape)
     export.available(export.Table(format=shape))
     if options.jobs == "-" and secret_stdin:
@@ -252,9 +254,16 @@ def _finish(ui: Ui, report: Report, plan: Plan, session: Session, folder: Folder
         if plan.stop.error:
             raise plan.stop.error
 
+    def gone(path: Path) -> None:
+        ui.warn_once(
+            f"{path} is recorded and not there, so that it has no rows: jobfetch batch retry {manifest.folder}"
+        )
+
     if asked.shape is not Format.RAW and not plan.stop.asked:
         shape = asked.shape if asked.shape.tabular else None
-        report.outputs += [str(each) for each in write_tables(plan.service, wanted, manifest, shape, check)]
+        anew = asked.options.format is not None
+        tables = write_tables(plan.service, wanted, manifest, shape, anew=anew, check=check, missing=gone)
+        report.outputs += map(str, tables)
 
 
 def _tell_failures(ui: Ui, manifest: Manifest, wanted: Wanted) -> None:

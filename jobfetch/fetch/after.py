@@ -16,6 +16,8 @@ from jobfetch.fetch.service import Service, Wanted
 from jobfetch.manifest import FAILURES, Entry, Manifest, Problem
 from jobfetch.model import Format, encode
 
+#: Holds the path or view of `--rows`, so that a later run which only keeps a table up to date makes it of the same rows.
+ROWS = ".jobfetch.rows"
 TABLES = tuple(shape for shape in Format if shape.tabular)
 
 
@@ -52,19 +54,46 @@ def tables_of(folder: Path, asked: Format | None) -> list[Format]:
 
 
 def write_tables(
-    service: Service, wanted: Wanted, manifest: Manifest, asked: Format | None, check: Callable[[], None]
+    service: Service,
+    wanted: Wanted,
+    manifest: Manifest,
+    asked: Format | None,
+    *,
+    anew: bool,
+    check: Callable[[], None],
+    missing: Callable[[Path], None],
 ) -> list[Path]:
-    """Every table that belongs into a folder of records. `check` raises where the user wants no more."""
+    """Every table that belongs into a folder of records.
+
+    Where no rows are asked for, they are those of before, unless the table is asked for `anew`. `check` raises where the
+    user wants no more; `missing` hears of records that the manifest tells of and that are gone, so that they have no rows.
+    """
     written: list[Path] = []
     shapes = tables_of(manifest.folder, asked)
     if not shapes:
         return []
+    asked_rows = _remembered(manifest.folder, wanted.rows, anew=anew)
     from jobfetch.fetch.found import Recorded  # noqa: PLC0415 - a run that makes no table does not need it
 
-    rows = Recorded(manifest, maker(service.provider, wanted.rows), check)
+    rows = Recorded(manifest, maker(service.provider, asked_rows), check, missing)
     for shape in shapes:
         path = manifest.folder / f"rows.{shape}"
         with disk.replacing(path, swept=True) as file:
             export.write_table(export.Table(format=shape), rows, file)
         written.append(path)
     return written
+
+
+def _remembered(folder: Path, rows: str | None, *, anew: bool) -> str | None:
+    """The rows that tables of a folder are made of: those of its last run that said so, unless a table is asked for `anew`."""
+    path = folder / ROWS
+    with disk.explained(path):
+        before = path.read_text(encoding="utf-8").strip() if path.is_file() else None
+        if rows is None and not anew:
+            return before
+        if rows is None:
+            path.unlink(missing_ok=True)
+        elif rows != before:
+            with disk.replacing(path, swept=True) as file:
+                file.write(f"{rows}\n".encode("utf-8", "surrogateescape"))
+    return rows

@@ -153,6 +153,8 @@ class Recorded(Struct, frozen=True):
     make: Maker
     #: called again and again: raises where the user wants no more
     check: Callable[[], None]
+    #: called with each record that the manifest tells of, and that is not there
+    missing: Callable[[Path], None]
     # the manifest's file is one, and so is the place in it where something is read
     processes: int = 1
 
@@ -175,6 +177,8 @@ class Recorded(Struct, frozen=True):
             path = entry.path(self.manifest.folder) if entry else None
             if entry and path and path.is_file():
                 yield Place(job_id, path, size=entry.bytes or 0)
+            elif path:
+                self.missing(path)
 
 
 def _recorded(folder: Path, missing: list[Path]) -> Iterator[Place]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_HOPS = 10
+_PART = 206
 #: Bytes that make a try one that was worth it.
 _STEP = 1 << 20
 
@@ -101,6 +102,8 @@ class Transport:
             if reply is not None and (trouble is None or trouble.kind is not Kind.RETRY):
                 if download and not reply.ok:
                     download.drop()
+                if download is None and reply.status == _PART:
+                    raise BadReply(f"{safe_url(reply.url)} answered with a part, although all of it was asked for")
                 return reply
             nearer = bool(download and download.have - have >= _STEP)
             crowded = bool(reply and reply.status == TOO_MANY and self._gate and self._gate.passed > passed)

@@ -99,6 +99,29 @@ def test_the_command_that_is_printed_makes_the_table_that_was_asked_for(jobfetch
     assert (out / "rows.csv").read_bytes() == table
 
 
+def test_a_table_that_is_kept_up_to_date_keeps_its_rows_until_it_is_asked_for_anew(
+    jobfetch: Program, out: Path
+) -> None:
+    line = ("batch", "download", "expertai", "-o", out, "--jobs", "-", "--retries", "0")
+    assert jobfetch(*line, "-f", "csv", "--rows", "words", stdin=b"pages\n").code == 0
+    table = (out / "rows.csv").read_bytes()
+    for again in ((*line,), ("batch", "retry", out), ("batch", "verify", out, "--repair")):
+        (out / "pages.json").unlink()
+        assert jobfetch(*again, stdin=b"pages\n").code == 0
+        assert (out / "rows.csv").read_bytes() == table
+    assert jobfetch(*line, "-f", "csv", stdin=b"pages\n").code == 0
+    assert (out / "rows.csv").read_bytes() != table
+    assert not (out / ".jobfetch.rows").exists()
+
+
+def test_a_record_that_is_gone_and_not_asked_for_is_missed_in_the_table(jobfetch: Program, out: Path) -> None:
+    line = ("batch", "download", "cognite", "-o", out, "-f", "csv", "--jobs", "-")
+    assert jobfetch(*line, stdin=b"200\n205\n").code == 0
+    (out / "205.json").unlink()
+    run = jobfetch(*line, stdin=b"200\n")
+    assert (run.code, "205.json is recorded and not there" in run.said) == (0, True)
+
+
 def test_asking_again_takes_no_option_of_another_service(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:
     assert jobfetch(*ONE, "batch-unfinished", "-o", out).code == 75
     sandbox.clear()

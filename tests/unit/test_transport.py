@@ -588,6 +588,12 @@ def test_a_redirect_to_something_else_than_http_is_not_followed(
     assert len(service.calls) == 1
 
 
+def test_a_part_of_a_reply_is_no_reply(service: responses.RequestsMock, world: Make) -> None:
+    service.get(JOB, status=206, json={}, headers={"Content-Range": "bytes 0-1/9"})
+    with pytest.raises(BadReply, match="answered with a part"):
+        world().send(Request(url=JOB))
+
+
 @pytest.mark.parametrize(
     "location",
     [
