@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from jobfetch import __version__, disk
-from jobfetch.commands.report import Report
+from jobfetch.commands.report import Report, held_back
 from jobfetch.errors import Exit, JobfetchError, UsageError
 from jobfetch.model import Deadline, Json, Purpose, Request, Verdict, encode, rfc3339
 from jobfetch.ui import Ui
@@ -111,7 +111,9 @@ def _check(url: str) -> None:
 
 def _ping(ui: Ui, url: str, suffix: str) -> None:
     """Ask for the address once, bare; that it cannot be reached changes nothing but a line."""
-    from jobfetch.transport.wire import Wire  # noqa: PLC0415 - it knows requests, which takes long
+    with held_back():
+        # an import that a signal cuts in two cannot be made again, and whoever is told of the start is told of the end
+        from jobfetch.transport.wire import Wire  # noqa: PLC0415 - it knows requests, which takes long
 
     parts = urlsplit(url)
     target = parts._replace(path=parts.path.rstrip("/") + suffix).geturl() if suffix else url

@@ -192,6 +192,20 @@ def _undisturbed() -> Iterator[None]:
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 STOPPING = (signal.SIGINT, *_ENDING)
 
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Signals that end a run wait until the block is left, where the system can hold them back."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 #: Seconds until a signal that was lost comes again.
 _MOMENT = 0.01
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_HOPS = 10
 _PART = 206
-#: Bytes that make a try one that was worth it.
-_STEP = 1 << 20
+#: Bytes by which a try must bring a file nearer to be worth another.
+_STEP = 1 << 16
 
 
 class Signer(Protocol):

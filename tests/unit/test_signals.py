@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobfetch.commands.report import Common, Report, run
+from jobfetch.commands.report import Common, Report, held_back, run
 from jobfetch.ui import Ui
 
 
@@ -31,3 +31,17 @@ def test_a_signal_that_falls_into_a_finaliser_ends_the_run_all_the_same(how: sig
             time.sleep(0.01)
 
     assert run(Common(json=False, quiet=True, verbose=0), work) == code
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_that_is_held_back_comes_once_the_block_is_left(how: signal.Signals, code: int) -> None:
+    done: list[str] = []
+
+    def work(_: Ui, __: Report) -> None:
+        with held_back():
+            signal.raise_signal(how)
+            done.append("within")
+        done.append("behind")
+
+    assert run(Common(json=False, quiet=True, verbose=0), work) == code
+    assert done == ["within"]
