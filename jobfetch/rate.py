@@ -47,7 +47,7 @@ _LONGEST_PERIOD = 60.0
 _REMEMBERED = 50_000
 #: Seconds between two requests from which on nobody need mind a pace.
 _NO_PACE = 0.001
-#: Periods in which all must be well before the pace is quickened, and by how much.
+#: Such times in which all must be well before the pace is quickened, at the most, and by how much.
 _WELL, _QUICKER = 20, 1.5
 
 
@@ -58,19 +58,25 @@ _ASKED, _RATE, _PACE = "the service asks to wait {:.0f} s", "the rate limit", "a
 class _Pace:
     """How far apart requests leave after a refusal, so that there is no second one.
 
-    What the service took in the time that it asks to wait is what it takes in such a time. Where it took nothing, nobody
-    knows: then the first request goes alone, and each good reply halves the distance. A pace at which all is well for
-    twenty such times is quickened by half; each time that this was too much, it takes twice as long until the next.
+    What the service took in the time that it asks to wait is what it takes in such a time, provided that so long a time
+    was seen, or that it refused most of what was sent from the first refusal on: one that stands alone, early on, tells
+    nothing. Where it took nothing at all, the first request goes alone, and each good reply halves the distance. A pace
+    at which all is well for some time is quickened by half; each time that this was too much, it takes twice as long
+    until the next.
     """
 
     def __init__(self) -> None:
-        #: seconds between two requests, and what is known to be too few of them; 0 where nothing is
+        #: seconds between two requests, and the fewest that each good reply may lead to; 0 where nothing is known
         self.apart = self._least = 0.0
         self._next = 0.0
+        #: when the requests left that the service took, and when the first of them all did since the door opened last
         self._taken: deque[float] = deque(maxlen=_REMEMBERED)
-        self._refused_at = -1.0
-        self._quickened = False
-        self._patience = 0.0
+        self._began: float | None = None
+        # of the last burst of refusals: when it ended, when its first request left, how many there were, how many sent
+        # after that first one were taken all the same, what held before it, and whether so long a time had been seen
+        self._ended, self._first, self._refusals, self._spared = -1.0, 0.0, 0, 0
+        self._before, self._seen, self._period = (0.0, 0.0), False, 0.0
+        self._well_since, self._patience, self._quickened = 0.0, 0.0, False
 
     def left(self, now: float) -> float:
         """Seconds until the next request may leave."""
@@ -79,34 +85,52 @@ class _Pace:
     def leave(self, now: float) -> None:
         """A request leaves."""
         self._next = max(self._next, now) + self.apart
+        if self._began is None:
+            self._began = now
 
     def took(self, sent: float, now: float) -> None:
         """The service took what was sent then."""
         self._taken.append(sent)
-        if not self.apart or sent <= self._refused_at:
-            return
-        if self.apart > self._least:
+        if sent <= self._ended:
+            self._spared += sent > self._first
+            self._learn()
+        elif self.apart > self._least:
             self.apart = max(self.apart / 2, self._least)
             self.apart = self.apart if self.apart > _NO_PACE else 0.0
-        elif now - self._refused_at > self._patience:
+        elif self.apart and now - self._well_since > self._patience:
             self.apart = self._least = self.apart / _QUICKER
-            self._refused_at, self._quickened = now, True
+            self._well_since, self._quickened = now, True
 
     def refused(self, sent: float, now: float, period: float) -> None:
         """The service refused what was sent then, and asks to wait for so long."""
-        if sent > self._refused_at:
-            self._patience = 2 * self._patience if self._quickened else _WELL * period
-            self._quickened = False
+        if sent > self._ended:
+            self._seen = self._began is not None and now - self._began >= period
+            self._first, self._refusals, self._spared, self._before = sent, 0, 0, (self.apart, self._least)
+            self._began = None
+        self._refusals += 1
+        self._ended = self._well_since = now
+        self._period = period
+        if not self._quickened:
+            # the fewer were turned away, the sooner it is tried again
+            self._patience = max(self._patience * bool(self._before[0]), period * min(_WELL, 2 * self._refusals))
+        elif self._refusals == 1:
+            self._patience *= 2
+        self._learn()
+
+    def _learn(self) -> None:
+        """What the burst so far tells of the pace that the service keeps up with."""
+        self.apart, self._least = self._before
+        if not self._seen and self._refusals <= self._spared:
+            return
         took = 0
         for moment in reversed(self._taken):
-            if moment < now - period:
+            if moment < self._ended - self._period:
                 break
             took += 1
         if took:
-            self.apart = self._least = period * (1 + _SLACK) / took
+            self.apart = self._least = self._period * (1 + _SLACK) / took
         else:
-            self.apart = max(self.apart, period)
-        self._refused_at = now
+            self.apart = max(self.apart, self._period)
 
 
 class Gate:

@@ -1,6 +1,7 @@
 """How often a service may be asked, and the door that it closes: on a clock that only the test moves."""
 
 import heapq
+import itertools
 from datetime import UTC, datetime
 
 import pytest
@@ -144,6 +145,8 @@ def ask(door: rate.Gate, service: Service, clock: Clock, *, workers: int, second
             heapq.heappush(turns, (clock() + min(door.closed(), 0.01), number))
             continue
         sent = door.enter()
+        # no two requests leave at the same moment
+        clock.at += 1e-5
         flying.append((clock() + service.takes, sent, service.answer()))
         heapq.heappush(turns, (clock() + service.takes, number))
 
@@ -156,7 +159,7 @@ def test_after_the_first_refusal_the_rate_stays_under_the_limit(most: int, worke
     ask(door, service, clock, workers=workers, seconds=15)
     first = service.refused()[0]
     # only what was on its way before the first answer came is refused
-    assert all(at <= first + service.takes for at in service.refused())
+    assert all(at <= first + service.takes + 0.01 for at in service.refused())
     # and the limit is used, not undercut by much
     waited = float(after) if after and after.isdecimal() and int(after) else 1.0
     came = sum(good for at, good in service.came if at > first + waited)
@@ -179,10 +182,27 @@ def test_a_pace_that_is_kept_for_long_is_quickened_and_a_refusal_teaches_patienc
     clock = Clock()
     door, service = gate(None, clock), Service(5, clock)
     ask(door, service, clock, workers=4, seconds=130)
-    first, *later = sorted({int(at) for at in service.refused()})
-    # it tries after twenty seconds, after forty, after eighty
-    assert first == 0
-    assert len(later) == 2
+    tried = sorted({int(at) for at in service.refused()})
+    waits = [late - early for early, late in itertools.pairwise(tried)]
+    assert len(waits) == 4
+    assert all(late >= 1.8 * early for early, late in itertools.pairwise(waits))
+
+
+class Moody(Service):
+    """Takes everything, but for one request in so many."""
+
+    def answer(self) -> Reply:
+        good = len(self.came) % self.most != self.most - 3
+        self.came.append((self.clock(), good))
+        return Reply(200 if good else 429, {} if good else self.headers, b"")
+
+
+def test_a_refusal_that_stands_alone_only_closes_the_door() -> None:
+    clock = Clock()
+    door, service = gate(None, clock), Moody(50, clock)
+    ask(door, service, clock, workers=8, seconds=20)
+    # about fifty requests come between two refusals, each of which costs its second
+    assert len(service.came) > 15 * 45
 
 
 def test_what_may_not_be_asked_any_more_by_our_own_rate_is_not_laid_at_the_services_door() -> None:
