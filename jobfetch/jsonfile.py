@@ -50,11 +50,16 @@ class Check:
     def feed(self, data: bytes) -> None:
         """Read over the next piece, which may be of any length."""
         with _explained():
-            self._decode(data)
-            self._pieces.append(data)
-            self._fresh += len(data)
-            if self._fresh >= (self._block if self._reading else max(self._block, _START)):
-                self._take().go_on()
+            # a block lies in the processor's cache, where it is gone over more than once
+            for start in range(0, len(data), self._block):
+                self._feed(data[start : start + self._block])
+
+    def _feed(self, data: bytes) -> None:
+        self._decode(data)
+        self._pieces.append(data)
+        self._fresh += len(data)
+        if self._fresh >= (self._block if self._reading else max(self._block, _START)):
+            self._take().go_on()
 
     def end(self) -> None:
         """The last piece has come."""

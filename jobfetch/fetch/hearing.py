@@ -1,4 +1,4 @@
-"""A body on its way into a file, heard by a thread beside: hashed, or checked for being JSON, while the rest comes."""
+"""A body on its way into a file, heard as it passes: checked for being JSON at once, hashed by a thread beside."""
 
 from __future__ import annotations
 
@@ -13,31 +13,40 @@ from msgspec import Struct, field
 
 from jobfetch import jsonfile
 
-#: What hears every byte in its order, and what tells in the end what was heard, or raises.
-Ear = tuple[Callable[[bytes], None], Callable[[], Any]]
-
-#: Bytes that are heard at the end, all at once: a thread is for more than that.
+#: Bytes that are hashed at the end, all at once: a thread is for more than that.
 SHORT = 2 * 1024 * 1024
 #: Pieces that wait for a thread which does not keep up.
-MOST_WAITING = 16
+MOST_WAITING = 8
+
+
+class Ear(Struct, frozen=True):
+    """What hears every byte in its order, and what tells in the end what was heard, or raises.
+
+    One that works `beside` lets others run meanwhile: a thread of its own gains time, where others only lose it.
+    """
+
+    feed: Callable[[bytes], None]
+    tell: Callable[[], Any]
+    beside: bool = False
 
 
 def hashed() -> Ear:
     """Hears the SHA-256, in hexadecimal digits."""
     digest = hashlib.sha256()
-    return digest.update, digest.hexdigest
+    return Ear(digest.update, digest.hexdigest, beside=True)
 
 
 def checked_json() -> Ear:
     """Hears whether it is JSON; `BadReply` where it is not."""
     check = jsonfile.Check()
-    return check.feed, check.end
+    return Ear(check.feed, check.end)
 
 
 @contextmanager
 def overheard(file: BinaryIO, *ears: Callable[[], Ear]) -> Iterator[Overheard]:
     """The file as something to write to; what the ears heard is told by `heard`."""
     sink = Overheard(file, ears)
+    sink.begin()
     try:
         yield sink
     finally:
@@ -49,23 +58,39 @@ class Overheard(Struct):
 
     file: BinaryIO
     makers: Sequence[Callable[[], Ear]]
+    _ears: list[Ear] = field(default_factory=list)
+    _near: list[Ear] = field(default_factory=list)
+    _beside: list[Ear] = field(default_factory=list)
     _waiting: list[bytes] = field(default_factory=list)
     _size: int = 0
     _thread: _Listener | None = None
+    _error: Exception | None = None
+
+    def begin(self) -> None:
+        """Hear from now on."""
+        self._ears = [maker() for maker in self.makers]
+        self._near = [ear for ear in self._ears if not ear.beside]
+        self._beside = [ear for ear in self._ears if ear.beside]
+        self._waiting, self._size, self._error = [], 0, None
 
     def write(self, data: bytes, /) -> int:
         """Write, and have it heard."""
         self.file.write(data)
+        try:
+            for ear in self._near if self._error is None else ():
+                ear.feed(data)
+        except Exception as error:  # noqa: BLE001 - raised to whoever asks what was heard
+            self._error = error
         if self._thread:
-            self._thread.queue.put(data)
-            return len(data)
-        self._waiting.append(data)
-        self._size += len(data)
-        if self._size > SHORT:
-            self._thread = _Listener([maker() for maker in self.makers])
-            for each in self._waiting:
-                self._thread.queue.put(each)
-            self._waiting.clear()
+            self._thread.put(data)
+        elif self._beside:
+            self._waiting.append(data)
+            self._size += len(data)
+            if self._size > SHORT:
+                self._thread = _Listener(self._beside)
+                for each in self._waiting:
+                    self._thread.put(each)
+                self._waiting = []
         return len(data)
 
     def seek(self, offset: int, /) -> int:
@@ -75,26 +100,25 @@ class Overheard(Struct):
     def truncate(self) -> int:
         """Begin anew."""
         self.hush()
-        self._waiting.clear()
-        self._size = 0
+        self.begin()
         return self.file.truncate()
 
     def heard(self) -> list[Any]:
         """What each ear has to tell of all that was written; raises what one of them raises."""
         if self._thread:
-            ears = self._thread.end()
-            self._thread = None
-        else:
-            ears = [maker() for maker in self.makers]
-            for data in self._waiting:
-                for feed, _ in ears:
-                    feed(data)
-        return [tell() for _, tell in ears]
+            thread, self._thread = self._thread, None
+            thread.end()
+        for data in self._waiting:
+            for ear in self._beside:
+                ear.feed(data)
+        if self._error:
+            raise self._error
+        return [ear.tell() for ear in self._ears]
 
     def hush(self) -> None:
         """Hear no more."""
         if self._thread:
-            self._thread.queue.put(None)
+            self._thread.put(None)
             self._thread = None
 
 
@@ -104,22 +128,28 @@ class _Listener:
     def __init__(self, ears: list[Ear]) -> None:
         self._ears = ears
         self._error: BaseException | None = None
-        self.queue: queue.Queue[bytes | None] = queue.Queue(MOST_WAITING)
+        self._came: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(MOST_WAITING)
         self._thread = threading.Thread(target=self._run, name="jobfetch-ears", daemon=True)
         self._thread.start()
 
-    def end(self) -> list[Ear]:
-        """The ears, once they have heard everything; raises what one of them raised."""
-        self.queue.put(None)
+    def put(self, data: bytes | None) -> None:
+        """Have this heard, once there is room; None is the end."""
+        self._room.acquire()
+        self._came.put(data)
+
+    def end(self) -> None:
+        """Wait until everything is heard; raises what an ear raised."""
+        self.put(None)
         self._thread.join()
         if self._error:
             raise self._error
-        return self._ears
 
     def _run(self) -> None:
-        while (data := self.queue.get()) is not None:
+        while (data := self._came.get()) is not None:
             try:
-                for feed, _ in self._ears if self._error is None else ():
-                    feed(data)
+                for ear in self._ears if self._error is None else ():
+                    ear.feed(data)
             except BaseException as error:  # noqa: BLE001 - raised in the thread that asks what was heard
                 self._error = error
+            self._room.release()

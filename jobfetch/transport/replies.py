@@ -5,9 +5,9 @@ from __future__ import annotations
 import http
 import http.client
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http.client import HTTPMessage
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import requests
 import urllib3
@@ -34,6 +34,9 @@ class Heard(Protocol):
 
     def read(self) -> bytes:
         """A whole body that is not packed."""
+
+    def pieces(self, most: int) -> Iterator[bytes]:
+        """A body of known `length` that is not packed, as it comes, at most so many bytes at once."""
 
     def raw(self) -> Any:
         """A body of any kind, as urllib3 knows it."""
@@ -75,6 +78,19 @@ def _fields(said: Iterable[tuple[str, str]]) -> dict[str, str]:
     return fields
 
 
+def _pieces(line: Any, answer: Answer, most: int) -> Iterator[bytes]:
+    """The body of an answer, as it comes: nothing that came before a cut is lost in a buffer that waits to be full."""
+    try:
+        while answer.length:
+            piece = answer.read1(most)
+            if not piece:
+                raise http.client.IncompleteRead(b"", answer.length)
+            yield piece
+    except (http.client.HTTPException, OSError) as error:
+        raise broken(line, error) from None
+    answer.ended()
+
+
 class Indirectly:
     """A reply that came through requests."""
 
@@ -89,6 +105,13 @@ class Indirectly:
         body: bytes = self._response.raw.read()
         return body
 
+    def pieces(self, most: int) -> Iterator[bytes]:
+        """A body of known length that is not packed, as it comes."""
+        raw = self._response.raw
+        answer = cast("Answer", raw._original_response)  # noqa: SLF001 - urllib3 has no other name for it
+        yield from _pieces(raw.connection, answer, most)
+        raw.release_conn()
+
     def raw(self) -> Any:
         """A body of any kind."""
         return self._response.raw
@@ -101,7 +124,7 @@ class Indirectly:
 class Directly:
     """A reply that came over an open line."""
 
-    def __init__(self, line: Any, answer: http.client.HTTPResponse) -> None:
+    def __init__(self, line: Any, answer: Answer) -> None:
         self._line = line
         self._answer = answer
         self._unpacking: urllib3.HTTPResponse | None = None
@@ -117,6 +140,10 @@ class Directly:
             return self._answer.read()
         except (http.client.HTTPException, OSError) as error:
             raise broken(self._line, error) from None
+
+    def pieces(self, most: int) -> Iterator[bytes]:
+        """A body of known length that is not packed, as it comes."""
+        return _pieces(self._line, self._answer, most)
 
     def raw(self) -> Any:
         """A body of any kind."""
@@ -168,6 +195,10 @@ class Answer(http.client.HTTPResponse):
                 return
             self.headers = None
         raise http.client.HTTPException("hints without an answer")
+
+    def ended(self) -> None:
+        """The body has been read to its end, and its connection is free for the next request."""
+        self._close_conn()  # type: ignore[attr-defined]  # Python's own, and named nowhere else
 
     def _begin_once(self) -> None:
         head = _plain(self.fp.peek(1))

@@ -35,6 +35,8 @@ READ_TIMEOUT = 30.0
 #: A status or token reply is small: one that takes longer than this is dripping.
 SMALL_REPLY_TIMEOUT = 300.0
 CHUNK = 256 * 1024
+#: Bytes of a file that are taken from a connection at once, where so many are there.
+PIECE = 512 * 1024
 
 #: Preparing a URL is what costs most of a small request. One like this comes out as it went in wherever its place does:
 #: nothing to quote or to unquote, no segment that begins with a dot, nothing that could be a user or a fragment.
@@ -144,7 +146,8 @@ class Wire:
         reply = Reply(heard.status, heard.headers, b"", url)
         if reply.ok and download is not None:
             if download.begin(reply):
-                for piece in _pieces(heard.raw()):
+                plain = heard.length is not None and "content-encoding" not in reply.headers
+                for piece in heard.pieces(PIECE) if plain else _pieces(heard.raw()):
                     download.write(piece)
                 download.end(reply)
             return reply

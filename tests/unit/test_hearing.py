@@ -80,7 +80,7 @@ def test_a_slow_ear_is_waited_for_and_hears_everything() -> None:
             go_on.wait(60)
             heard.extend(data)
 
-        return feed, lambda: len(heard)
+        return Ear(feed, lambda: len(heard), beside=True)
 
     with overheard(io.BytesIO(), slow) as sink:
         for _ in range(module.MOST_WAITING - 1):
