@@ -292,7 +292,11 @@ def _fill(ui: Ui, report: Report, missing: _Missing, session: Session, books: Bo
         # made anew from what will be asked: another address than the folder's own is refused
         asked = header(service.provider, session.asked, session.account.profile, service.address)
         source = Named(service=service, ids=missing.ids, warn=ui.warn_once)
-        conclude(desk, iter([Target(place=missing.place, header=asked, source=source)]))
+        try:
+            conclude(desk, iter([Target(place=missing.place, header=asked, source=source)]))
+        except JobfetchError as error:
+            # whatever else went wrong here: whoever stopped it wants no other folder to be begun
+            raise desk.plan.stop.error or error from None
 
 
 def _session_of(missing: _Missing, network: Network, options: Options, started: float) -> Session:

@@ -385,16 +385,12 @@ def _listed(desk: Desk, service: Service, promised: int | None, allowance: Allow
 
 
 def _groups(desk: Desk) -> list[pager.Group]:
-    """Every list of the project."""
-    service = desk.plan.service
+    """Every list of the project; while one waits, trouble that may pass is waited for as well."""
+    service, waiting, stop = desk.plan.service, desk.plan.waiting, desk.plan.stop
     listing = service.provider.listing
     if listing is None or listing.groups is None:
         return []
-    ask, waiting, stop = (
-        partial(pager.groups, listing.groups, service.address, asker(service)),
-        desk.plan.waiting,
-        desk.plan.stop,
-    )
+    ask = partial(pager.groups, listing.groups, service.address, asker(service))
     for failures in range(1, MOST_FAILED_ROUNDS + 1):
         try:
             return aside(ask, waiting.deadline, stop) or []
