@@ -33,8 +33,10 @@ class Ids:
     def __init__(self, source: str, key: str | None = None) -> None:
         self._name = STDIN if source == "-" else source
         path = Path(source)
-        # a pipe or a terminal may have nothing to say yet, and says everything once
-        if source != "-" and (path.is_file() or path.is_dir() or not path.exists()):
+        #: whether whoever names them may wait for one job before naming the next: a pipe or a terminal
+        self.live = source == "-" or not (path.is_file() or path.is_dir() or not path.exists())
+        # which may have nothing to say yet, and says everything once
+        if not self.live:
             next(_read(source, key, _Lines()), None)
         self._lines = _Lines()
         self._ids = _read(source, key, self._lines)

@@ -72,7 +72,7 @@ class Options(Struct, frozen=True, kw_only=True):
         """The jobs that are named, as they are needed."""
         if isinstance(self.jobs, str):
             ids = jobids.Ids(self.jobs, self.jobs_key)
-            more: dict[str, Any] = {"at_hand": ids.at_hand, "where": ids.where}
+            more: dict[str, Any] = {"at_hand": ids.at_hand, "where": ids.where, "live": ids.live}
             return Named(service=service, ids=ids, warn=warn, allowance=allowance, **more)
         return Named(service=service, ids=self.jobs or (), warn=warn, allowance=allowance)
 

@@ -66,8 +66,10 @@ class Folder:
         #: one job that has not ended, and why so: to be told for all of them
         self._example: tuple[str, JobfetchError | None] = ("", None)
 
-    def go(self, pages: Pages) -> None:
+    def go(self, pages: Pages, *, live: bool = False) -> None:
         """Ask for every job that the pages name and that is not there yet.
+
+        Where they are `live`, whoever names them may wait for one before naming the next.
 
         What ends the run stands in the books afterwards; an error of the list itself is raised, once all that it had
         named is done.
@@ -75,7 +77,7 @@ class Folder:
         with Workers(self._ends, **{_JOBS: self.plan.workers, _LIST: 1}) as workers:
             self.plan.stop.wakes.append(workers.wake)
             try:
-                _Pass(self, workers, pages).run()
+                _Pass(self, workers, pages, live=live).run()
             finally:
                 self.plan.stop.wakes.remove(workers.wake)
 
@@ -202,8 +204,8 @@ class Folder:
 class _Pass:
     """One way through a list of jobs: pages in, work out, results into the folder's books."""
 
-    def __init__(self, folder: Folder, workers: Workers, pages: Pages) -> None:
-        self.folder, self.workers, self.pages = folder, workers, pages
+    def __init__(self, folder: Folder, workers: Workers, pages: Pages, *, live: bool) -> None:
+        self.folder, self.workers, self.pages, self.live = folder, workers, pages, live
         self.queue: deque[Item] = deque()
         #: jobs that failed before, kept for the end: whatever is wrong with them stands in nobody's way
         self.later: deque[Item] = deque()
@@ -258,8 +260,9 @@ class _Pass:
             workers.give(_LIST, partial(next, self.pages, None))
 
     def _at_hand(self) -> deque[Item]:
-        """The jobs to go on with; those that failed before once there are no others."""
-        return self.queue or (self.later if self.listed else self.queue)
+        """The jobs to go on with; those that failed before once there are no others, and nobody waits for them."""
+        idle = self.live and not self.workers.busy[_JOBS]
+        return self.queue or (self.later if self.listed or idle else self.queue)
 
     def _take(self, item: Item, *, late: bool) -> list[Kept]:
         """One job: done already, to be asked for, or what is known of it without asking."""

@@ -117,7 +117,7 @@ def _go_through(opened: _Open, problems: list[JobfetchError]) -> None:
             asked = _asked_for(opened)
             folder.go(batched(asked) if opened.alone else source.again(asked))
         else:
-            folder.go(source.first())
+            folder.go(source.first(), live=source.live)
             if left := [*left_behind(folder.manifest, source, verify=folder.plan.verify)]:
                 folder.go(batched(left))
     except JobfetchError as error:

@@ -33,6 +33,10 @@ class Source(Protocol):
         """Whether these are all the jobs there are, so that others on record are to be asked for as well."""
 
     @property
+    def live(self) -> bool:
+        """Whether whoever names them may wait for one job before naming the next, so that none is put off."""
+
+    @property
     def many(self) -> bool:
         """Whether a round asks about many jobs at once, so that it need not mind when each wants to be asked."""
 
@@ -63,6 +67,7 @@ class Listed(Struct, frozen=True, kw_only=True):
     promised: int | None = None
     seen: set[int] = field(default_factory=set)
     many: bool = True
+    live: bool = False
 
     @property
     def whole(self) -> bool:
@@ -118,6 +123,7 @@ class Named(Struct, frozen=True, kw_only=True):
     allowance: Allowance = field(default_factory=Allowance)
     seen: set[int] = field(default_factory=set)
     whole: bool = False
+    live: bool = False
 
     @property
     def many(self) -> bool:

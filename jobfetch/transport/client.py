@@ -26,6 +26,8 @@ MOST_HOPS = 10
 _PART = 206
 #: Bytes by which a try must bring a file nearer to be worth another.
 _STEP = 1 << 16
+#: Refusals of one too many that cost a request no try: somebody may never be let in.
+_MOST_SPARED = 10
 
 
 class Signer(Protocol):
@@ -95,7 +97,7 @@ class Transport:
         download = None if sink is None else Download(file=sink, now=self._now)
         if download:
             download.drop()
-        tried = have = passed = 0
+        tried = have = passed = spared = 0
         while True:
             error, reply = self._try(request, signer, download)
             trouble = None if reply is None else self._rules(request, reply).read(reply)
@@ -106,15 +108,16 @@ class Transport:
                     raise BadReply(f"{safe_url(reply.url)} answered with a part, although all of it was asked for")
                 return reply
             nearer = bool(download and download.have - have >= _STEP)
-            crowded = bool(reply and reply.status == TOO_MANY and self._gate and self._gate.passed > passed)
-            # what comes nearer with each try is not given up, nor what was turned away while others were let in
-            tried = 1 if nearer or crowded else tried + 1
+            others = bool(reply and reply.status == TOO_MANY and self._gate and self._gate.passed > passed)
+            crowded, spared = others and spared < _MOST_SPARED, spared + others
+            # what comes nearer is not given up, and to be turned away while others are let in costs no try
+            tried = tried if crowded else 1 if nearer else tried + 1
             have, passed = max(have, download.have if download else 0), self._gate.passed if self._gate else 0
             problem = trouble.error(tries=tried) if trouble else error
             if problem is None:
                 raise AssertionError("a try ends with a reply or an error")
             asked = retry_after(reply, self._now()) if reply else None
-            out_of_tries = tried == self._tries or not problem.transient
+            out_of_tries = tried >= self._tries or not problem.transient
             if out_of_tries and (asked or 0.0) < self._deadline.left():
                 problem.retry_at = self._now() + timedelta(seconds=asked) if asked else problem.retry_at
                 problem.settled = True

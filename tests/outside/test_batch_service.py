@@ -254,6 +254,21 @@ def test_jobs_from_a_pipe_are_fetched_as_they_come(jobfetch: Program, out: Path)
         assert process.wait(timeout=HANGS) == 0
 
 
+def test_a_job_from_a_pipe_is_asked_for_at_once_also_where_it_failed_before(
+    jobfetch: Program, sandbox: Sandbox, out: Path
+) -> None:
+    line = ("batch", "download", "cognite", "--jobs", "-", "-o", out)
+    assert jobfetch(*line, stdin=b"404\n").code == 5
+    sandbox.clear()
+    with jobfetch.start(*line) as process:
+        assert process.stdin
+        process.stdin.write(b"404\n")
+        process.stdin.flush()
+        until(lambda: any("404" in one.path for one in sandbox.asked()))
+        process.stdin.close()
+        assert process.wait(timeout=HANGS) == 5
+
+
 @pytest.mark.parametrize("more", [(), ("--dry-run",), ("--wait",)])
 def test_a_pipe_that_nobody_closes_holds_no_run_up_beyond_its_deadline(
     jobfetch: Program, out: Path, more: tuple[str, ...]

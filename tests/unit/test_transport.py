@@ -884,6 +884,25 @@ def test_a_reply_of_another_host_says_nothing_of_the_services_own_door(service: 
     assert door.told_of == [JOB]
 
 
+@pytest.mark.parametrize(("others", "asked"), [(1, 11), (0, 1)])
+def test_a_refusal_beside_others_that_are_let_in_costs_no_try_but_not_for_ever(
+    service: responses.RequestsMock, others: int, asked: int
+) -> None:
+    service.get(JOB, status=429, headers={"Retry-After": "1"})
+    deadline, door = Deadline(3600.0, lambda: 0.0), Door()
+
+    def sleep(_: float) -> None:
+        door.passed += others
+
+    with closing(Wire(deadline=deadline, user_agent="jobfetch/test")) as wire:
+        door.passed = others
+        how: dict[str, Any] = {"deadline": deadline, "errors": ErrorRules(), "home": HOME, "gate": door}
+        sender = Transport(wire, retries=0, now=lambda: NOW, sleep=sleep, notify=lambda _: None, **how)
+        with pytest.raises(JobfetchError):
+            sender.send(Request(url=JOB))
+    assert len(door.told_of) == asked
+
+
 def test_no_message_holds_the_query_of_a_link_that_a_service_speaks_of() -> None:
     error = BadReply("refused: https://u:p@store.example/a?X-Amz-Signature=abc is too old", hint="x")
     assert (error.message, str(error)) == ("refused: https://store.example/a is too old",) * 2
