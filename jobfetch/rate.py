@@ -52,7 +52,7 @@ _WELL, _QUICKER = 20, 1.5
 
 
 #: What holds requests up, in words.
-_ASKED, _RATE, _PACE = "the service asks to wait {:.0f} s", "the rate limit", "a pace that the service keeps up with"
+_ASKED, _RATE, _PACE = "the service asks to wait {:.0f} s", "the rate limit", "the pace of the service"
 
 
 class _Pace:
