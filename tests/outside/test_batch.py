@@ -435,6 +435,20 @@ def test_a_table_of_all_rows_lies_beside_the_records(jobfetch: Program, out: Pat
     assert rows == single
 
 
+def test_a_record_that_nobody_can_read_keeps_no_other_folder_from_being_filled(jobfetch: Program, out: Path) -> None:
+    line = ("batch", "download", "playment", "-o", out, "-f", "csv")
+    jobfetch(*line)
+    tables = sorted(out.glob("*/rows.csv"))
+    spoilt = min(out.glob("*/*.json"))
+    spoilt.write_bytes(b"!" * spoilt.stat().st_size)
+    for table in tables:
+        table.unlink()
+    run = jobfetch(*line)
+    assert str(spoilt) in run.said
+    assert run.code
+    assert sorted(out.glob("*/rows.csv")) == [table for table in tables if table.parent != spoilt.parent]
+
+
 def test_raw_bytes_and_records_do_not_share_a_folder(jobfetch: Program, sandbox: Sandbox, out: Path) -> None:
     assert jobfetch(*ONE, "batch-3", "-o", out, "-f", "raw").code == 0
     assert b"jobfetch.result" not in (out / "batch-3" / "job-0001.json").read_bytes()

@@ -230,6 +230,26 @@ def test_jobs_that_run_are_waited_for_by_bulk_status(here: Program, sandbox: San
     assert sum(one.path.endswith("/jobs/never") for one in sandbox.asked()) == 1
 
 
+def test_jobs_are_asked_for_one_by_one_where_bulk_status_is_not_to_be_had(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    asked: list[str] = []
+
+    def talk(peer: Peer) -> None:
+        path = peer.head.split()[1]
+        asked.append(path)
+        state = "completed" if asked.count(path) > 1 else "running"
+        told = {"id": last_of(peer.head), "jobId": last_of(peer.head), "status": state}
+        missing = reply(b'{"error":"not here"}', status="404 Not Found")
+        peer.send(missing if path.endswith("batch-status") else reply(json.dumps(told).encode()))
+
+    program = Here(home, {"JOBFETCH_JUSTCRAWL_API_KEY": "k"})
+    line = ("batch", "download", "justcrawl", "--jobs", "-", "-o", out, "--base-url", serve(talk).url, "--wait")
+    run = program(*line, "--interval", "0.1", "--json", stdin=b"a\nb\n")
+    assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 2}), run.said
+    assert sum(path.endswith("batch-status") for path in asked) == 1
+
+
 def test_a_run_that_waits_for_ids_from_a_pipe_can_be_interrupted(jobfetch: Program, out: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with jobfetch.start("batch", "download", "cognite", "--jobs", "-", "-o", out / "made") as process:
