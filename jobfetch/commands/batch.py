@@ -23,7 +23,7 @@ from jobfetch.commands.account import connected as service_of
 from jobfetch.commands.ending import Endings, announce
 from jobfetch.commands.jobs import refuse_rows
 from jobfetch.commands.progress import Teller
-from jobfetch.commands.report import STOPPING, Common, Report, run
+from jobfetch.commands.report import Common, Report, run
 from jobfetch.errors import JobfetchError, UsageError
 from jobfetch.fetch import Service, Wanted
 from jobfetch.fetch.after import failed, reason, write_failures, write_tables
@@ -36,6 +36,7 @@ from jobfetch.fetch.workers import Stop, aside
 from jobfetch.manifest import FAILURES, NAME, Header, Manifest, refuse_other
 from jobfetch.model import Deadline, Format, fingerprint, origin
 from jobfetch.providers import PROVIDERS
+from jobfetch.signals import STOPPING
 from jobfetch.spec import Address, Provider
 from jobfetch.ui import Ui
 

@@ -21,7 +21,7 @@ from jobfetch.model import Reply, Request, http_date, origin, safe_url
 from jobfetch.places import config_folder, state_folder
 from jobfetch.providers import PROVIDERS
 from jobfetch.spec import Kind, Provider
-from jobfetch.transport.wire import netrc_of, proxy_for
+from jobfetch.transport.indirect import netrc_of, proxy_for
 from jobfetch.ui import Ui
 
 #: Seconds by which this machine's clock may be wrong before tokens and signed links suffer.

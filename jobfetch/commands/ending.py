@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from jobfetch import __version__, disk
-from jobfetch.commands.report import Report, held_back
+from jobfetch.commands.report import Report
 from jobfetch.errors import Exit, JobfetchError, UsageError
 from jobfetch.model import Deadline, Json, Purpose, Request, Verdict, encode, rfc3339
+from jobfetch.signals import held_back
 from jobfetch.ui import Ui
 
 #: Seconds that a ping may take: it must not hold up what it tells of.

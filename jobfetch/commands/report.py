@@ -18,6 +18,7 @@ from msgspec import Struct, field
 from jobfetch import export
 from jobfetch.errors import ConfigError, Exit, Interrupted, JobfetchError, Signalled, Terminated
 from jobfetch.model import Json, Outcome, Tally, Verdict, encode
+from jobfetch.signals import ENDING, STOPPING
 from jobfetch.ui import Ui
 
 
@@ -188,24 +189,6 @@ def _undisturbed() -> Iterator[None]:
             signal.signal(each, how)
 
 
-#: Signals that end a run in order: whoever stops it, or the terminal that is gone, where there is such a thing.
-_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-STOPPING = (signal.SIGINT, *_ENDING)
-
-
-@contextlib.contextmanager
-def held_back() -> Iterator[None]:
-    """Signals that end a run wait until the block is left, where the system can hold them back."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 #: Seconds until a signal that was lost comes again.
 _MOMENT = 0.01
 
@@ -214,7 +197,7 @@ _MOMENT = 0.01
 def _signals() -> Iterator[None]:
     """SIGTERM and SIGHUP end the command like Ctrl-C does: in order, with a verdict."""
     # one that is ignored stays so: that is what `nohup` does
-    before = {each: how for each in _ENDING if (how := signal.getsignal(each)) is not signal.SIG_IGN}
+    before = {each: how for each in ENDING if (how := signal.getsignal(each)) is not signal.SIG_IGN}
 
     def terminate(*_: Any) -> NoReturn:
         # once is enough: a second one must not cost the verdict

@@ -1,28 +1,60 @@
-"""What is sent and what comes back over one connection: heads and bodies, read by requests or by the standard library."""
+"""What is sent and what comes back over one connection, by the standard library: heads, bodies, and what can go wrong."""
 
 from __future__ import annotations
 
 import http
 import http.client
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
 from http.client import HTTPMessage
-from typing import Any, Protocol, cast
+from typing import Protocol
 
-import requests
-import urllib3
+from msgspec import Struct
 
 #: Where a field goes on in the next line.
 _FOLD = re.compile(r"[ \t]*\r?\n[ \t]*")
-_PLACE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 #: A head that can be read at a glance: each field on a line of its own, and a body of known length. There is one way
 #: only in which a text can match, so that what does not is found out at once.
 _HEAD = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2}) ([ -~]*)\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*\r\n){1,100})\r\n")
+#: The line in front of a chunk: its size, and what an extension says of it, which is nobody's business here.
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\n]*)?\r?\n")
+_LONGEST_CHUNK_LINE = 1 << 16
 #: Fields that say how long the body is, or what becomes of the connection after it.
 _FRAMING = {"content-length", "transfer-encoding", "connection"}
 _BODILESS = {204, 304}
 #: Heads before the one that answers.
 _MOST_HINTS = 20
+
+
+class Message(Struct, frozen=True):
+    """A request as it goes out: an address that has been prepared, and every header but `Host`."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class How(Enum):
+    """In which way no whole reply came."""
+
+    UNREACHABLE = "no connection, or one that broke"
+    NO_CONNECTION_IN_TIME = "nobody took the connection in time"
+    NO_ANSWER_IN_TIME = "nothing came for too long"
+    CUT = "the body ended early"
+    CONTRADICTS = "its headers contradict each other"
+    UNTRUSTED = "a certificate that nobody here trusts"
+    NO_SUCH_PROXY = "a proxy that cannot be used"
+    NO_PROXY = "the proxy cannot be reached, or refuses"
+
+
+class Broken(Exception):
+    """No whole reply came over a connection, which is closed by then."""
+
+    def __init__(self, how: How) -> None:
+        super().__init__(how.value)
+        self.how = how
 
 
 class Heard(Protocol):
@@ -33,157 +65,81 @@ class Heard(Protocol):
     length: int | None
 
     def read(self) -> bytes:
-        """A whole body that is not packed."""
+        """A whole body of known `length`, as it was sent: packed where the headers say so."""
 
     def pieces(self, most: int) -> Iterator[bytes]:
-        """A body of known `length` that is not packed, as it comes, at most so many bytes at once."""
-
-    def raw(self) -> Any:
-        """A body of any kind, as urllib3 knows it."""
+        """A body of any kind as it comes and as it was sent, at most so many bytes at once."""
 
     def close(self) -> None:
         """Nobody reads on."""
 
 
-def target_of(url: str) -> str:
-    """What stands in the request line for a URL that has been prepared."""
-    target = _PLACE.sub("", url, count=1).partition("#")[0]
-    return target if target.startswith("/") else f"/{target}"
-
-
-def head_of(line: Any, target: str, headers: Mapping[str, str]) -> bytes:
-    """A request without a body; every part of it has been checked for what does not belong there."""
-    host = f"[{line.host}]" if ":" in line.host else line.host
-    port = "" if line.port == line.default_port else f":{line.port}"
-    fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"GET {target} HTTP/1.1\r\nHost: {host}{port}\r\n{fields}\r\n".encode("ascii")
-
-
-def broken(line: Any, error: Exception) -> Exception:
-    """The standard library's error as one that the wire knows; the connection is closed with it."""
-    line.close()
-    if isinstance(error, TimeoutError):
-        return requests.ReadTimeout()
-    if isinstance(error, http.client.IncompleteRead):
-        return urllib3.exceptions.ProtocolError("cut")
-    return requests.ConnectionError(error)
-
-
-def _fields(said: Iterable[tuple[str, str]]) -> dict[str, str]:
+def fields(said: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Header fields by their names in lower case. Of one that is said twice the last counts, but every wait is kept."""
-    fields: dict[str, str] = {}
+    found: dict[str, str] = {}
     for name, value in said:
         key = name.lower()
-        fields[key] = f"{fields[key]}, {value}" if key == "retry-after" and key in fields else value
-    return fields
+        found[key] = f"{found[key]}, {value}" if key == "retry-after" and key in found else value
+    return found
 
 
-def _pieces(line: Any, answer: Answer, most: int) -> Iterator[bytes]:
-    """The body of an answer, as it comes: nothing that came before a cut is lost in a buffer that waits to be full."""
-    try:
-        while answer.length:
-            piece = answer.read1(most)
-            if not piece:
-                raise http.client.IncompleteRead(b"", answer.length)
-            yield piece
-    except (http.client.HTTPException, OSError) as error:
-        raise broken(line, error) from None
-    answer.ended()
-
-
-class Indirectly:
-    """A reply that came through requests."""
-
-    def __init__(self, response: requests.Response) -> None:
-        self._response = response
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = _fields(response.headers.items())
-        self.length: int | None = response.raw.length_remaining
-
-    def read(self) -> bytes:
-        """A whole body that is not packed."""
-        body: bytes = self._response.raw.read()
-        return body
-
-    def pieces(self, most: int) -> Iterator[bytes]:
-        """A body of known length that is not packed, as it comes."""
-        raw = self._response.raw
-        answer = cast("Answer", raw._original_response)  # noqa: SLF001 - urllib3 has no other name for it
-        yield from _pieces(raw.connection, answer, most)
-        raw.release_conn()
-
-    def raw(self) -> Any:
-        """A body of any kind."""
-        return self._response.raw
-
-    def close(self) -> None:
-        """Give the connection back, or close it where something is left in it."""
-        self._response.close()
+def broken(error: Exception) -> Broken:
+    """What the standard library's error means for a reply that was waited for."""
+    if isinstance(error, TimeoutError):
+        return Broken(How.NO_ANSWER_IN_TIME)
+    if isinstance(error, http.client.IncompleteRead):
+        return Broken(How.CUT)
+    return Broken(How.UNREACHABLE)
 
 
 class Directly:
-    """A reply that came over an open line."""
+    """A reply that comes over a line of our own."""
 
-    def __init__(self, line: Any, answer: Answer) -> None:
-        self._line = line
+    def __init__(self, answer: Answer, done: Callable[[bool], None]) -> None:
+        """`done` hears, once, whether the line is free for the next request."""
         self._answer = answer
-        self._unpacking: urllib3.HTTPResponse | None = None
+        self._done = done
         self.status = answer.status
-        self.headers: Mapping[str, str] = _fields(
+        self.headers: Mapping[str, str] = fields(
             (name, _FOLD.sub(" ", value)) for name, value in answer.headers.raw_items()
         )
         self.length: int | None = answer.length
 
     def read(self) -> bytes:
-        """A whole body that is not packed."""
+        """A whole body of known length."""
         try:
             return self._answer.read()
         except (http.client.HTTPException, OSError) as error:
-            raise broken(self._line, error) from None
+            raise broken(error) from None
 
     def pieces(self, most: int) -> Iterator[bytes]:
-        """A body of known length that is not packed, as it comes."""
-        return _pieces(self._line, self._answer, most)
-
-    def raw(self) -> Any:
-        """A body of any kind."""
-        self._unpacking = urllib3.HTTPResponse(
-            body=self._answer,
-            headers=self.headers,
-            status=self.status,
-            preload_content=False,
-            decode_content=False,
-            original_response=self._answer,
-            request_method="GET",
-            # it closes the connection where the body does not come to its end, and gives it back otherwise
-            connection=self._line,
-            pool=_KEPT,
-        )
-        return self._unpacking
+        """A body as it comes: nothing that came before a cut is lost in a buffer that waits to be full."""
+        answer = self._answer
+        try:
+            while piece := answer.read1(most) if answer.length != 0 else b"":
+                yield piece
+            if answer.length:
+                raise http.client.IncompleteRead(b"", answer.length)
+        except (http.client.HTTPException, OSError) as error:
+            raise broken(error) from None
+        answer.ended()
 
     def close(self) -> None:
-        """Close the connection where something is left in it."""
-        if not self._answer.isclosed():  # what is left of the body would be taken for the next reply
-            self._line.close()
-        if self._unpacking:
-            self._unpacking.release_conn()
-            self._unpacking.close()
+        """Let go of the line, which carries no other request where something is left in it."""
+        answer = self._answer
+        free = answer.isclosed() and not answer.will_close
         # here, and not when it is collected: an error that a signal raises there goes to nobody
-        self._answer.close()
-
-
-class _Kept:
-    """Stands for a pool: the connection stays where it is."""
-
-    def _put_conn(self, line: Any) -> None:
-        """Nothing to do."""
-
-
-_KEPT: Any = _Kept()
+        answer.close()
+        self._done(free)
 
 
 class Answer(http.client.HTTPResponse):
-    """The standard library's reply, whose head is read at a glance where it is a plain one."""
+    """The standard library's reply, whose head is read at a glance where it is a plain one.
+
+    Raises:
+        Broken: the head contradicts itself.
+
+    """
 
     def begin(self) -> None:
         """Read the head: the first that is an answer, since any number of hints may come before it (RFC 9110, 15.2)."""
@@ -198,12 +154,14 @@ class Answer(http.client.HTTPResponse):
 
     def ended(self) -> None:
         """The body has been read to its end, and its connection is free for the next request."""
-        self._close_conn()  # type: ignore[attr-defined]  # Python's own, and named nowhere else
+        if not self.isclosed():
+            self._close_conn()  # type: ignore[attr-defined]  # Python's own, and named nowhere else
 
     def _begin_once(self) -> None:
         head = _plain(self.fp.peek(1))
         if head is None:
             super().begin()
+            self._refuse_two_lengths()
             # after anything else than an answer nobody knows what comes next
             self.will_close = self.will_close or self.status == http.HTTPStatus.SWITCHING_PROTOCOLS
             return
@@ -211,6 +169,20 @@ class Answer(http.client.HTTPResponse):
         self.fp.read(size)
         self.version, self.code, self.msg = 11, self.status, self.headers
         self.chunked = self.will_close = False
+
+    def _read_next_chunk_size(self) -> int:
+        """The size of the next chunk; `ValueError` where the line is cut, which may leave a 0 of it, or is none."""
+        size = _CHUNK.fullmatch(self.fp.readline(_LONGEST_CHUNK_LINE))
+        if not size:
+            raise ValueError
+        return int(size[1], 16)
+
+    def _refuse_two_lengths(self) -> None:
+        """Of two lengths nobody knows which one is true, and the standard library takes the first (RFC 9112, 6.3)."""
+        said = self.headers.get_all("content-length", [])
+        lengths = {each.strip() for value in said for each in value.split(",")}
+        if len(lengths) > 1:
+            raise Broken(How.CONTRADICTS)
 
 
 def _plain(begun: bytes) -> tuple[int, int, str, HTTPMessage, int] | None:

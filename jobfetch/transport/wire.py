@@ -1,29 +1,33 @@
-"""One request on the wire, and what came back: with `lines` and `replies` the only module that knows requests and urllib3.
+"""One request on the wire, and what came back: over a line of our own, or through a proxy by what requests knows.
 
 It does not retry, does not follow redirects, and knows nothing of credentials: it gets headers and sends them.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
 
-import requests
-import urllib3
-from requests.structures import CaseInsensitiveDict
+from msgspec import Struct
 
 from jobfetch.errors import BadReply, ConfigError, CutReply, JobfetchError, StillRunning, Unavailable
 from jobfetch.model import Deadline, Purpose, Reply, Request, encode, origin, safe_url
+from jobfetch.signals import held_back
 from jobfetch.transport.download import Download
-from jobfetch.transport.lines import Adapter
-from jobfetch.transport.reaper import Reaper
-from jobfetch.transport.replies import Heard
+from jobfetch.transport.lines import Lines
+from jobfetch.transport.reaper import Reaper, Watch
+from jobfetch.transport.replies import Broken, Heard, How, Message
 from jobfetch.transport.trust import Trust
+
+if TYPE_CHECKING:
+    from jobfetch.transport.indirect import Adapter
 
 #: Bytes that may be held in memory to be parsed.
 PARSE_LIMIT = 512 * 1024 * 1024
@@ -38,10 +42,24 @@ CHUNK = 256 * 1024
 #: Bytes of a file that are taken from a connection at once, where so many are there.
 PIECE = 512 * 1024
 
-#: Preparing a URL is what costs most of a small request. One like this comes out as it went in wherever its place does:
-#: nothing to quote or to unquote, no segment that begins with a dot, nothing that could be a user or a fragment.
-_PLAIN = re.compile(r"(?P<place>https?://[^/?#@\\\s]+)(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+(\?[A-Za-z0-9._~=&-]+)?")
+#: An address that goes over the line as it is written: nothing to quote or to unquote, no segment that begins with a dot,
+#: nothing that could be a user or a fragment. Others are prepared by requests, which takes longer than a small request.
+_PLAIN = re.compile(
+    r"(?P<place>https?://[^/?#@\\\s]+)(?P<path>(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?)(\?[A-Za-z0-9._~=&-]+)?"
+)
+#: A place in it that needs no preparing either: names in small letters, and a port that is one.
+_PLAIN_PLACE = re.compile(
+    r"https?://[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?){0,20}(:[1-9][0-9]{0,3})?"
+)
 _MOST_PLACES = 1000
+
+
+class _Ways(Struct, eq=False):
+    """How one thread gets to the services."""
+
+    lines: Lines
+    #: through proxies, where there are any
+    adapter: Adapter | None = None
 
 
 class Wire:
@@ -65,7 +83,7 @@ class Wire:
         self._places: set[str] = set()
         self._local = threading.local()
         #: by the thread that asks over them; what a thread that has ended leaves open, the next one takes over
-        self._adapters: dict[threading.Thread, Adapter] = {}
+        self._ways: dict[threading.Thread, _Ways] = {}
         self._lock = threading.Lock()
 
     def exchange(
@@ -81,36 +99,30 @@ class Wire:
 
         """
         ends = time.monotonic() + self._time_for(request)
-        adapter = self._adapter()
         with self._reaper.watching(ends) as watch:
-            adapter.watched_by(watch)
             try:
-                reply = self._exchange(adapter, request, url, headers, download)
-            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                reply = self._exchange(watch, request, url, headers, download)
+            except Broken as broken:
                 # a wait that ends with the deadline may end a moment before somebody closes the line
                 if not watch.fired and self._deadline.left() > 0:
-                    raise _translated(error, url) from None
+                    raise _told(broken, url) from None
             else:
                 # a line that was closed on time looks like the end of a body that named no length
                 if not watch.fired:
                     return reply
-            finally:
-                adapter.watched_by(None)
             raise self._too_late(url)
 
     def address(self, url: str) -> str:
         """The URL as it will be connected to, without a user in it: what is checked is what is asked."""
         plain = _PLAIN.fullmatch(url)
-        if plain and plain["place"] in self._places:
-            return url
-        prepared = requests.PreparedRequest()
+        if plain and (plain["place"] in self._places or _PLAIN_PLACE.fullmatch(plain["place"])):
+            return url if plain["path"] else f"{plain['place']}/{url[plain.end('place') :]}"
         try:
-            prepared.prepare_url(url, None)
-            parts = urlsplit(prepared.url or "")
+            parts = urlsplit(_indirect().prepared(url))
             if "\\" in url or not parts.hostname:
                 raise ValueError  # noqa: TRY301 - the same answer as for what cannot be prepared
-            address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        except (requests.RequestException, UnicodeError, ValueError):
+            address: str = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        except ValueError:
             raise BadReply(f"{safe_url(url)} is no address that can be asked", hint="check base_url") from None
         if plain and address == url and len(self._places) < _MOST_PLACES:
             self._places.add(plain["place"])
@@ -118,36 +130,37 @@ class Wire:
 
     def close(self) -> None:
         """Close every connection, so that the process can end at once."""
-        for adapter in [*self._adapters.values()]:
-            adapter.close()
+        for ways in [*self._ways.values()]:
+            ways.lines.close()
+            if ways.adapter:
+                ways.adapter.close()
         self._reaper.close()
 
     def _exchange(
-        self, adapter: Adapter, request: Request, url: str, headers: Mapping[str, str], download: Download | None
+        self, watch: Watch, request: Request, url: str, headers: Mapping[str, str], download: Download | None
     ) -> Reply:
         left = self._time_for(request)
         packed = download is None and request.accept == "application/json"
-        whole = self._headers(request, headers, packed=packed)
-        read_timeout = min(READ_TIMEOUT, left)
-        bare = request.method == "GET" and request.json is None and request.form is None
-        heard = adapter.ask(url, whole, read_timeout) if bare else None
-        if heard is None:
-            heard = adapter.hear(
-                _prepared(request, url, whole),
-                timeout=(min(CONNECT_TIMEOUT, left), read_timeout),
-                proxies=self._proxies_for(url),
-            )
+        message = self._message(request, url, headers, packed=packed)
+        heard = self._ask(message, watch, connect=min(CONNECT_TIMEOUT, left), answer=min(READ_TIMEOUT, left))
         try:
             return self._read(heard, url, download)
         finally:
             heard.close()
 
+    def _ask(self, message: Message, watch: Watch, *, connect: float, answer: float) -> Heard:
+        ways, proxies = self._own_ways(), self._proxies_for(message.url)
+        if not proxies:
+            return ways.lines.ask(message, watch, connect=connect, answer=answer)
+        if ways.adapter is None:
+            ways.adapter = _indirect().Adapter(self._trust)
+        return ways.adapter.ask(message, watch, proxies, connect=connect, answer=answer)
+
     def _read(self, heard: Heard, url: str, download: Download | None) -> Reply:
         reply = Reply(heard.status, heard.headers, b"", url)
         if reply.ok and download is not None:
             if download.begin(reply):
-                plain = heard.length is not None and "content-encoding" not in reply.headers
-                for piece in heard.pieces(PIECE) if plain else _pieces(heard.raw()):
+                for piece in _body(heard, PIECE, url):
                     download.write(piece)
                 download.end(reply)
             return reply
@@ -155,7 +168,7 @@ class Wire:
         if 0 < (heard.length or 0) <= min(limit, CHUNK) and "content-encoding" not in reply.headers:
             body = heard.read()  # small, and as long as it says: no need to look for its end
         else:
-            body = b"".join(_limited(_pieces(heard.raw()), reply, limit))
+            body = b"".join(_limited(_body(heard, CHUNK, url), reply, limit))
         return Reply(reply.status, reply.headers, body, url)
 
     def _too_late(self, url: str) -> JobfetchError:
@@ -169,88 +182,103 @@ class Wire:
             raise StillRunning("the deadline passed")
         return left if request.purpose is Purpose.RESULT else min(left, SMALL_REPLY_TIMEOUT)
 
-    def _headers(self, request: Request, headers: Mapping[str, str], *, packed: bool) -> dict[str, str]:
+    def _message(self, request: Request, url: str, headers: Mapping[str, str], *, packed: bool) -> Message:
+        body, about_body = _body_of(request)
         whole = {
             "User-Agent": self._user_agent,
             "Accept": request.accept,
             # what is stored as it comes has a length that means bytes, and a rest that can be asked for
             "Accept-Encoding": "gzip" if packed else "identity",
             **headers,
+            **about_body,
         }
         for name, value in whole.items():
             if not value.isascii() or not value.isprintable():
                 raise ConfigError(f"the header {name} cannot carry its value", hint="look for stray characters in it")
-        return whole
+        return Message(request.method, url, whole, body)
 
-    def _adapter(self) -> Adapter:
-        if not hasattr(self._local, "adapter"):
+    def _own_ways(self) -> _Ways:
+        if not hasattr(self._local, "ways"):
             with self._lock:
-                free = next((thread for thread in self._adapters if not thread.is_alive()), None)
-                self._local.adapter = self._adapters.pop(free) if free else Adapter(self._trust)
-                self._adapters[threading.current_thread()] = self._local.adapter
-        adapter: Adapter = self._local.adapter
-        return adapter
+                free = next((thread for thread in self._ways if not thread.is_alive()), None)
+                self._local.ways = self._ways.pop(free) if free else _Ways(Lines(self._trust))
+                self._ways[threading.current_thread()] = self._local.ways
+        ways: _Ways = self._local.ways
+        return ways
 
     def _proxies_for(self, url: str) -> dict[str, str]:
+        """The proxies on the way to a URL; most have none, and to find that out costs nothing."""
         home = origin(url)
         if home not in self._proxies:
-            self._proxies[home] = requests.utils.get_environ_proxies(url)
+            self._proxies[home] = _indirect().proxies_for(url) if _may_have_proxies() else {}
         return self._proxies[home]
 
 
-def _prepared(request: Request, url: str, headers: Mapping[str, str]) -> requests.PreparedRequest:
-    body = None if request.json is None else encode(request.json)
-    prepared = requests.PreparedRequest()
-    # the address has been prepared, and the headers are checked: once is enough, it is what costs most here
-    prepared.method, prepared.url, prepared.headers = request.method, url, CaseInsensitiveDict()
-    prepared.prepare_body(body or dict(request.form or {}), None)
-    told = {"Content-Type": "application/json; charset=utf-8"} if body else {}
-    prepared.headers = {**prepared.headers, **headers, **told}  # type: ignore[assignment]  # any mapping does
-    return prepared
+def _indirect() -> Any:
+    with held_back():  # an import that a signal cuts in two cannot be made again
+        from jobfetch.transport import indirect  # noqa: PLC0415 - requests takes as long as a whole reply
+
+    return indirect
 
 
-def proxy_for(url: str) -> str | None:
-    """The proxy that the environment names for a URL, without a user in it; None where it is asked directly."""
-    proxies = requests.utils.get_environ_proxies(url)
-    proxy = requests.utils.select_proxy(url, proxies)
-    return safe_url(proxy) if proxy else None
+def _may_have_proxies() -> bool:
+    """Whether the environment names proxies, or the system may, as it can on macOS and Windows."""
+    return sys.platform in {"darwin", "win32", "cygwin"} or any(name.lower().endswith("_proxy") for name in os.environ)
 
 
-def netrc_of(url: str) -> bool:
-    """Whether a .netrc holds a login for a URL's host: other programs would send it, this one does not."""
-    return requests.utils.get_netrc_auth(url) is not None
-
-
-def _pieces(raw: Any) -> Iterator[bytes]:
-    """A body as it comes: nothing that came before a cut is lost in a buffer that waits to be full."""
-    if raw.headers.get("content-encoding", "").lower() in _GZIP:
-        yield from _unpacked(_as_sent(raw, unpack=False))
+def _body_of(request: Request) -> tuple[bytes, dict[str, str]]:
+    """What goes out after the head, and what the head says of it."""
+    if request.json is not None:
+        body, kind = encode(request.json), "application/json; charset=utf-8"
+    elif request.form:
+        body, kind = urlencode(request.form).encode(), "application/x-www-form-urlencoded"
     else:
-        yield from _as_sent(raw, unpack=True)
+        return b"", {} if request.method == "GET" else {"Content-Length": "0"}
+    return body, {"Content-Type": kind, "Content-Length": str(len(body))}
 
 
-def _as_sent(raw: Any, *, unpack: bool) -> Iterator[bytes]:
-    if raw.chunked:
-        yield from raw.stream(CHUNK, decode_content=unpack)
-        return
-    while piece := raw.read1(CHUNK, decode_content=unpack):
-        yield piece
+#: How packed bodies are unpacked; both were asked for by nobody but the first, and some send the second all the same.
+_WINDOWS = {
+    "gzip": (zlib.MAX_WBITS | 16,),
+    "x-gzip": (zlib.MAX_WBITS | 16,),
+    # the standard wants a head here (RFC 9110, 8.4.1.2), which is often left out
+    "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS),
+}
 
 
-_GZIP = frozenset({"gzip", "x-gzip"})
+def _body(heard: Heard, most: int, url: str) -> Iterator[bytes]:
+    """A body, unpacked, as it comes.
+
+    Raises:
+        BadReply: it is packed in a way that nobody asked for.
+
+    """
+    packed = heard.headers.get("content-encoding", "").strip().lower()
+    if packed in {"", "identity"}:
+        return heard.pieces(most)
+    if packed not in _WINDOWS:
+        raise BadReply(
+            f"{safe_url(url)} packed its reply in a way that was not asked for: {packed[:40]}",
+            hint="a proxy in between may have changed the reply",
+        )
+    return _unpacked(heard.pieces(CHUNK), _WINDOWS[packed])
 
 
-def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """A packed body, unpacked a piece at a time; a pack that ends before its end is an error, which urllib3 does not see."""
-    pack, begun = zlib.decompressobj(zlib.MAX_WBITS | 16), False
+def _unpacked(pieces: Iterator[bytes], windows: tuple[int, ...]) -> Iterator[bytes]:
+    """A packed body, unpacked a piece at a time; a pack that ends before its end is an error."""
+    pack, begun = zlib.decompressobj(windows[0]), False
     for piece in pieces:
         rest = piece
         while rest:
-            begun = True
             try:
                 data = pack.decompress(rest, CHUNK)
-            except zlib.error as error:
-                raise urllib3.exceptions.DecodeError(str(error)) from None
+            except zlib.error:
+                if begun or len(windows) == 1:
+                    raise Broken(How.CUT) from None
+                windows = windows[1:]
+                pack = zlib.decompressobj(windows[0])
+                continue
+            begun = True
             if data:
                 yield data
             rest = pack.unconsumed_tail
@@ -259,9 +287,9 @@ def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
                 rest = pack.unused_data if pack.unused_data.startswith(b"\x1f\x8b") else b""
                 if not rest:
                     break
-                pack = zlib.decompressobj(zlib.MAX_WBITS | 16)
+                pack = zlib.decompressobj(windows[0])
     if begun and not pack.eof:
-        raise urllib3.exceptions.ProtocolError("cut")
+        raise Broken(How.CUT)
 
 
 def _limited(chunks: Iterator[bytes], reply: Reply, limit: int) -> Iterator[bytes]:
@@ -278,63 +306,39 @@ def _limited(chunks: Iterator[bytes], reply: Reply, limit: int) -> Iterator[byte
         yield chunk
 
 
-def _translated(error: Exception, url: str) -> JobfetchError:
-    """Our error for one of the libraries'; none of their text, which holds whole URLs."""
-    where = safe_url(url)
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return BadReply(
-            f"{where} has a certificate that is not trusted here",
-            hint="name the authority's file with --ca-bundle or REQUESTS_CA_BUNDLE; verification is never switched off",
-        )
-    causes = (error, error.__cause__, *error.args)
-    for kinds, shape, text, advice in _TRANSLATIONS:
-        if any(isinstance(cause, kinds) for cause in causes):
-            return shape(f"{where} {text}", hint=advice)
-    if isinstance(error, urllib3.exceptions.ProtocolError) and not any(isinstance(arg, OSError) for arg in error.args):
-        # the adapter wraps what goes wrong before the body: this is the body's own, and no reset
-        return CutReply(f"{where} sent a reply that ended before it was whole", hint=_CUT_HINT)
-    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
-        raise error  # the sink's: a local disk, which is not for us to explain
-    return Unavailable(f"{where} cannot be reached", hint="check the network, base_url and the proxy variables")
+def _told(broken: Broken, url: str) -> JobfetchError:
+    """Our error for a reply that did not come whole."""
+    shape, text, advice = _TROUBLE[broken.how]
+    return shape(f"{safe_url(url)} {text}", hint=advice)
 
 
-_CUT_HINT = "run the same line again; a proxy in between may be cutting replies"
-
-_TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], type[JobfetchError], str, str], ...] = (
-    (
-        (requests.exceptions.InvalidHeader, urllib3.exceptions.InvalidHeader),
+_TROUBLE: dict[How, tuple[type[JobfetchError], str, str]] = {
+    How.UNREACHABLE: (Unavailable, "cannot be reached", "check the network, base_url and the proxy variables"),
+    How.NO_CONNECTION_IN_TIME: (Unavailable, "did not accept a connection in time", "check the network and base_url"),
+    How.NO_ANSWER_IN_TIME: (Unavailable, "did not answer in time", "run the same line again later"),
+    How.CUT: (
+        CutReply,
+        "sent a reply that ended before it was whole",
+        "run the same line again; a proxy in between may be cutting replies",
+    ),
+    How.CONTRADICTS: (
         BadReply,
         "sent headers that contradict each other",
         "a proxy in between may have changed the reply",
     ),
-    (
-        (requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema),
+    How.UNTRUSTED: (
+        BadReply,
+        "has a certificate that is not trusted here",
+        "name the authority's file with --ca-bundle or REQUESTS_CA_BUNDLE; verification is never switched off",
+    ),
+    How.NO_SUCH_PROXY: (
         ConfigError,
         "is to be reached through a proxy that cannot be used",
         "check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY: http or https proxies only",
     ),
-    (
-        (requests.exceptions.ProxyError,),
+    How.NO_PROXY: (
         Unavailable,
         "cannot be reached through the proxy",
         "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
     ),
-    (
-        (requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError),
-        Unavailable,
-        "did not accept a connection in time",
-        "check the network and base_url",
-    ),
-    (
-        (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError),
-        Unavailable,
-        "did not answer in time",
-        "run the same line again later",
-    ),
-    (
-        (urllib3.exceptions.IncompleteRead, urllib3.exceptions.InvalidChunkLength, urllib3.exceptions.DecodeError),
-        CutReply,
-        "sent a reply that ended before it was whole",
-        _CUT_HINT,
-    ),
-)
+}

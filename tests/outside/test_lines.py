@@ -1,6 +1,8 @@
 """A connection that is open is asked again: every kind of reply is read to its end, or the connection is given up."""
 
 import gzip
+import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -52,7 +54,7 @@ class Line:
 def _next_head(peer: Peer) -> str | None:
     read = b""
     while not read.endswith(b"\r\n\r\n"):
-        more = peer.line.recv(4096)
+        more = peer.line.recv(1)  # and nothing of a body behind it
         if not more:
             return None
         read += more
@@ -142,9 +144,54 @@ BAD: dict[str, tuple[bytes, type[JobfetchError]]] = {
         reply(PACKED[:-9], OPEN, "Content-Encoding: gzip", f"Content-Length: {len(PACKED)}"),
         CutReply,
     ),
+    "a chunk's size cut behind its zero": (CHUNKED[: CHUNKED.index(b"\r\n7") + 2] + b"0", CutReply),
+    "a chunk's size below nothing": (CHUNKED.replace(b"\r\n6\r\n", b"\r\n-6\r\n"), CutReply),
+    "two lengths": (reply(BODY, OPEN, f"Content-Length: {len(BODY)}", "Content-Length: 5"), BadReply),
+    "two lengths in one": (reply(BODY, OPEN, f"Content-Length: {len(BODY)}, 5"), BadReply),
+    "packed in a way that nobody asked for": (reply(BODY, OPEN, "Content-Encoding: br"), BadReply),
     "nothing": (b"", Unavailable),
     "no HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", Unavailable),
 }
+
+
+@pytest.mark.parametrize(("first", "error"), BAD.values(), ids=BAD)
+def test_a_first_reply_that_is_cut_is_an_error(
+    serve: Serve, ask: Ask, first: bytes, error: type[JobfetchError]
+) -> None:
+    with pytest.raises(error):
+        ask(serve(lambda peer: peer.send(first)).url)
+
+
+@pytest.mark.parametrize(("answer", "error"), BAD.values(), ids=BAD)
+def test_a_reply_that_is_cut_behind_a_proxy_is_an_error(
+    serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch, answer: bytes, error: type[JobfetchError]
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", serve(lambda peer: peer.send(answer)).url)
+    with pytest.raises(error):
+        ask("http://elsewhere.invalid/1")
+
+
+def test_a_program_that_logs_everything_logs_no_query_of_what_goes_through_a_proxy(
+    serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", serve(Line(LAST)).url)
+    with caplog.at_level(logging.DEBUG):
+        ask("http://elsewhere.invalid/a/file?Signature=abc")
+    assert "/a/file" in caplog.text
+    assert "Signature" not in caplog.text
+
+
+@pytest.mark.parametrize("answer", GOOD.values(), ids=GOOD)
+def test_what_comes_through_a_proxy_is_what_comes_without(
+    serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    bare = ask(serve(Line(answer)).url)
+    line = Line(answer)
+    monkeypatch.setenv("HTTP_PROXY", serve(line).url)
+    proxied = [ask(f"http://elsewhere.invalid/{number}") for number in range(2)]
+    assert (proxied[0].status, proxied[0].headers, proxied[0].body) == (bare.status, bare.headers, bare.body)
+    assert proxied[1].body == b'{"last": 1}'
+    assert over(line) == ["1", "1"]
 
 
 @pytest.mark.parametrize(("second", "error"), BAD.values(), ids=BAD)
@@ -283,10 +330,31 @@ def test_a_line_that_says_nothing_is_closed_at_the_deadline(serve: Serve) -> Non
             wire.exchange(Request(url=server.url), server.url, {})
 
 
-def test_a_post_is_not_asked_directly(serve: Serve, ask: Ask) -> None:
-    line = Line(FIRST)
-    server = serve(line)
-    ask(f"{server.url}/1")
-    ask(f"{server.url}/2", method="POST")
-    assert line.heads[1].startswith("1 POST /2 HTTP/1.1\r\n")
-    assert "Content-Length: 0" in line.heads[1]
+@pytest.mark.parametrize("proxied", [False, True])
+def test_a_post_goes_over_the_same_line_with_its_body(
+    serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch, *, proxied: bool
+) -> None:
+    bodies: list[bytes] = []
+
+    def talk(peer: Peer) -> None:
+        head: str | None = peer.head + "\r\n"
+        while head:
+            length = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
+            bodies.append(peer.line.recv(int(length[1])) if length and int(length[1]) else b"")
+            heads.append(head)
+            peer.send(LAST)
+            head = _next_head(peer)
+
+    heads: list[str] = []
+    server = serve(talk)
+    if proxied:
+        monkeypatch.setenv("HTTP_PROXY", server.url)
+    url = "http://elsewhere.invalid" if proxied else server.url
+    ask(f"{url}/1")
+    ask(f"{url}/2", method="POST")
+    ask(f"{url}/3", method="POST", json={"a": "é"})
+    ask(f"{url}/4", method="POST", form={"a": "b c", "d": "&"})
+    assert bodies == [b"", b"", '{"a":"é"}'.encode(), b"a=b+c&d=%26"]
+    kinds = [re.findall(r"(?i)content-(?:length|type): (.*?)\r", head) for head in heads]
+    assert kinds == [[], ["0"], ["application/json; charset=utf-8", "10"], ["application/x-www-form-urlencoded", "11"]]
+    assert len(server.heads) == 1

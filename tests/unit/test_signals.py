@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobfetch.commands.report import Common, Report, held_back, run
+from jobfetch.commands.report import Common, Report, run
+from jobfetch.signals import held_back
 from jobfetch.ui import Ui
 
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import certifi
 import pytest
 import requests
 import responses
 import urllib3
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobfetch.errors import BadReply, ConfigError, CutReply, Exit, JobfetchError, StillRunning, Unavailable
@@ -73,7 +74,10 @@ Make = Callable[..., World]
 
 
 @pytest.fixture
-def service() -> Iterator[responses.RequestsMock]:
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[responses.RequestsMock]:
+    """What stands behind a proxy, which is the way that goes through requests."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://proxy.test:3128")
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
         yield mocked
 
@@ -160,7 +164,7 @@ def test_a_request_says_who_asks_and_what_for(service: responses.RequestsMock, w
 def test_a_form_is_posted_as_a_form(service: responses.RequestsMock, world: Make) -> None:
     service.post(f"{HOME}/token")
     world().send(Request(url=f"{HOME}/token", method="POST", form={"a": "b c", "d": "é&"}, purpose=Purpose.TOKEN))
-    assert service.calls[0].request.body == "a=b+c&d=%C3%A9%26"
+    assert service.calls[0].request.body == b"a=b+c&d=%C3%A9%26"
     assert sent(service, 0)["content-type"] == "application/x-www-form-urlencoded"
 
 
@@ -351,7 +355,7 @@ def test_a_token_post_is_tried_again(service: responses.RequestsMock, world: Mak
     service.post(f"{HOME}/token", json={"access_token": "t"})
     request = Request(url=f"{HOME}/token", method="POST", form={"client_secret": "s"}, purpose=Purpose.TOKEN)
     assert world().send(request).status == 200
-    assert [call.request.body for call in service.calls] == ["client_secret=s"] * 2
+    assert [call.request.body for call in service.calls] == [b"client_secret=s"] * 2
 
 
 def test_the_services_codes_mean_nothing_at_a_token_endpoint(service: responses.RequestsMock, world: Make) -> None:
@@ -717,7 +721,7 @@ def test_proxies_are_looked_up_once_for_an_origin(
 
     def proxies(url: str) -> dict[str, str]:
         looked_up.append(url)
-        return {}
+        return {"https": "http://proxy.test:3128"}
 
     monkeypatch.setattr(requests.utils, "get_environ_proxies", proxies)
     service.get(JOB)
@@ -732,12 +736,26 @@ def test_a_proxy_of_the_environment_is_used(
     service: responses.RequestsMock, world: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
-    monkeypatch.setenv("NO_PROXY", "storage.example.net")
-    service.get(JOB, status=302, headers={"Location": ELSEWHERE})
-    service.get(ELSEWHERE)
+    service.get(JOB)
     world().send(result())
     used = [call.request.req_kwargs["proxies"].get("https") for call in service.calls]  # type: ignore[attr-defined]
-    assert used == ["http://proxy.example.com:3128", None]
+    assert used == ["http://proxy.example.com:3128"]
+
+
+@pytest.mark.parametrize(
+    "environment", [{}, {"no_proxy": "api.example.com"}, {"HTTP_PROXY": "http://proxy.test:3128"}], ids=str
+)
+def test_what_no_proxy_is_named_for_is_not_asked_through_one(
+    service: responses.RequestsMock, world: Make, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    service.get(JOB)
+    with pytest.raises(AssertionError, match="tried to open a connection"):
+        world().send(result())
+    assert len(service.calls) == 0
 
 
 def test_the_option_for_authorities_comes_before_the_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -841,6 +859,36 @@ def test_an_address_is_the_same_whatever_was_asked_for_before(place: str, tails:
     for tail in ["/jobs/1", *tails]:
         new = Wire(deadline=deadline, user_agent="jobfetch/test")
         assert addressed(experienced, place + tail) == addressed(new, place + tail)
+
+
+PLACES = st.builds(
+    "{}://{}{}".format,
+    st.sampled_from(["http", "https", "HTTPS"]),
+    st.lists(st.sampled_from(["a", "Z", "0", "9", "-", ".", "_", "xn--bcher-kva", "127", "a" * 62]), max_size=8).map(
+        "".join
+    ),
+    st.sampled_from(["", "", ":", ":0", ":80", ":080", ":443", ":8080", ":65535", ":65536", ":x"]),
+)
+REST = st.lists(st.sampled_from(["/", ".", "..", "a", "Z", "0", "~", "_", "-", "?", "&", "=", "%7E"]), max_size=8).map(
+    "".join
+)
+
+
+@given(PLACES, REST)
+@example("http://127.0.0.1:8080", "/a?b=c")
+@example("https://a.example", "?b=c")
+def test_a_plain_address_is_what_requests_would_make_of_it(place: str, rest: str) -> None:
+    made = requests.PreparedRequest()
+    try:
+        made.prepare_url(place + rest, None)
+        wanted = made.url if urlsplit(made.url or "").hostname else None
+    except (requests.RequestException, ValueError):
+        wanted = None
+    wire = Wire(deadline=Deadline(1.0, lambda: 0.0), user_agent="jobfetch/test")
+    try:
+        assert wire.address(place + rest) == wanted
+    except BadReply:
+        assert wanted is None
 
 
 # --- the door that all workers share ---
