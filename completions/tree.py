@@ -91,7 +91,7 @@ BY_PLACE = {
 def tree() -> Tree:
     """Everything that can be typed, by place; the empty place is the top."""
     places: Tree = {}
-    _walk(declared.app, "", places)
+    _walk(declared.complete(declared.app), "", places)
     top = places[""]
     places[""] = Place({name: root.TOP[name] for name in root.TOP}, (*_parameters("", root.root).options, HELP))
     assert set(places[""].commands) == set(top.commands), "cli.root and cli.declared name the same commands"  # noqa: S101

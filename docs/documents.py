@@ -84,7 +84,7 @@ def commands() -> str:
         "`jobfetch COMMAND --help` tells the same. Every command takes these, before its name or after it:",
         "",
         *common,
-        *_group(cli.app, "jobfetch"),
+        *_group(cli.complete(cli.app), "jobfetch"),
     ]
     return "\n".join(lines) + "\n"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
 from jobfetch.errors import UsageError
 
@@ -24,11 +23,12 @@ def duration(text: str) -> float:
 
 def size(text: str) -> int:
     """Bytes for `1048576`, `100kB`, `512MiB`, `2g`."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", text.strip().lower())
-    if not match or match[2] not in _BYTES:
+    match = re.fullmatch(r"([0-9]+)(?:\.([0-9]+))?\s*([a-z]*)", text.strip().lower())
+    if not match or match[3] not in _BYTES:
         raise UsageError(f"{text!r} is no size", hint="write for example 100kB, 512MiB or 2GiB")
+    rest = match[2] or ""
     try:
-        return int(Fraction(match[1]) * _BYTES[match[2]])
+        return int(match[1] + rest) * _BYTES[match[3]] // int("1" + "0" * len(rest))
     except ValueError:  # more digits than Python is willing to count
         raise UsageError(f"{text[:20]!r}... is no size", hint="write for example 512MiB") from None
 

@@ -7,7 +7,6 @@ finish, whatever became of it, is worked at here, so that an error is raised her
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -82,6 +81,8 @@ class _Helper(Struct):
 
     def pieces(self) -> Iterator[Any]:
         """The pieces of its next stretch; fewer where the helper is gone."""
+        import pickle  # noqa: PLC0415 - what is not spread needs none of it
+
         while not self.gone:
             size = int.from_bytes(self.pipe.read(_SIZE), "little")
             told = self.pipe.read(size) if size else b""
@@ -130,6 +131,8 @@ def _forked(
 
 
 def _send(pipe: BinaryIO, piece: object) -> None:
+    import pickle  # noqa: PLC0415 - likewise
+
     told = pickle.dumps(piece, pickle.HIGHEST_PROTOCOL)
     rest = memoryview(len(told).to_bytes(_SIZE, "little") + told)
     while rest:

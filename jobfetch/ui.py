@@ -6,7 +6,6 @@ Standard output is data and none of this module's business. Only here is rich kn
 from __future__ import annotations
 
 import base64
-import getpass
 import io
 import json
 import re
@@ -248,6 +247,8 @@ class Ui:
 
     def ask(self, text: str, *, hidden: bool = False) -> str:
         """What the person types, without blanks around it; a hidden answer does not appear on the terminal."""
+        import getpass  # noqa: PLC0415 - few lines ask for anything
+
         prompt = f"{self.safe(text)}: "
         try:
             if hidden:

@@ -39,7 +39,7 @@ def _app_of(arguments: list[str]) -> typer.Typer:
         return root.outline()
     from jobfetch.cli import declared
 
-    return _narrowed(declared.app, words)
+    return declared.complete(_narrowed(declared.app, words))
 
 
 def _words(arguments: list[str]) -> list[int]:

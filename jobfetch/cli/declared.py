@@ -6,7 +6,7 @@ Public Typer only; `commands` is imported where a command runs, so that help sta
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -20,6 +20,9 @@ from jobfetch.model import Format
 from jobfetch.providers import PROVIDERS
 from jobfetch.spec import Provider
 
+#: Options and arguments of a command by name: how it is written, and its default.
+Params = dict[str, tuple[Any, Any]]
+
 app = bare()
 
 _EPILOG = "`{} {} --help` tells its options, an example, and how it may end."
@@ -27,12 +30,12 @@ _EPILOG = "`{} {} --help` tells its options, an example, and how it may end."
 _COMMON = {"json": (Json, False), "quiet": (Quiet, False), "verbose": (Verbose, 0), "log_format": (LogFormat, None)}
 
 
-def _timeout(default: str) -> dict[str, tuple[Any, Any]]:
+def _timeout(default: str) -> Params:
     text = f"The whole command ends by then: 90, 30m, 2h. Default {default}."
     return {"timeout": (Annotated[str | None, typer.Option(metavar="DURATION", help=text)], None)}
 
 
-_NETWORK: dict[str, tuple[Any, Any]] = {
+_NETWORK: Params = {
     **_timeout("2m"),
     "retries": (
         Annotated[int, typer.Option(min=0, max=20, metavar="N", help="Tries after the first, for each request.")],
@@ -56,7 +59,7 @@ _NETWORK: dict[str, tuple[Any, Any]] = {
 #: Options of the commands that ask a service about a credential only.
 _ASKING = {name: _NETWORK[name] for name in ("profile", "timeout", "retries", "ca_bundle")}
 
-_GET: dict[str, tuple[Any, Any]] = {
+_GET: Params = {
     "wait": (Annotated[bool, typer.Option("--wait", "-w", help="Wait until the jobs have ended.")], False),
     "interval": (
         Annotated[
@@ -107,7 +110,7 @@ _GET: dict[str, tuple[Any, Any]] = {
 }
 
 
-_TABLE: dict[str, tuple[Any, Any]] = {
+_TABLE: Params = {
     "columns": (
         Annotated[str | None, typer.Option(metavar="A,B", help="Only these columns, in this order.")],
         None,
@@ -148,7 +151,7 @@ def _declare(
     group: typer.Typer,
     name: str,
     work: Callable[[typer.Context, dict[str, Any]], int],
-    params: dict[str, tuple[Any, Any]],
+    params: Callable[[], Params],
     told: Told,
 ) -> None:
     """Register a command whose parameters are data: name -> (annotation, default)."""
@@ -156,16 +159,30 @@ def _declare(
     def command(context: typer.Context, **values: Any) -> int:
         return work(context, values)
 
-    every = {"context": (typer.Context, inspect.Parameter.empty), **params, **_COMMON}
-    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # functions take it all the same
-        [
-            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            for key, (annotation, default) in every.items()
-        ]
-    )
-    command.__annotations__ = {key: annotation for key, (annotation, _) in every.items()}
+    def complete(info: Any) -> None:
+        every = {"context": (typer.Context, inspect.Parameter.empty), **params(), **_COMMON}
+        command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # functions take it all the same
+            [
+                inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+                for key, (annotation, default) in every.items()
+            ]
+        )
+        command.__annotations__ = {key: annotation for key, (annotation, _) in every.items()}
+        info.cls = shape.shaped(told.example, told.ends)
+
+    command.complete = complete  # type: ignore[attr-defined]  # likewise
     command.__doc__ = told.purpose
-    group.command(name, cls=shape.shaped(told.example, told.ends), short_help=told.short)(command)
+    group.command(name, short_help=told.short)(command)
+
+
+def complete(program: typer.Typer) -> typer.Typer:
+    """A program whose commands have their options: to make those of all sixty takes longer than to run one."""
+    for info in program.registered_commands:
+        info.callback.complete(info)  # type: ignore[union-attr]  # each was declared above
+    for group in program.registered_groups:
+        if group.typer_instance:
+            complete(group.typer_instance)
+    return program
 
 
 def _metavar(name: str) -> str:
@@ -178,15 +195,18 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
-def _settings(provider: Provider, *, files: bool = True, panel: str | None = None) -> dict[str, tuple[Any, Any]]:
-    """Options for the settings of a provider, and for the files that its secrets may be in."""
-    helps = {
+def _settings(provider: Provider, *, files: bool = True) -> dict[str, str]:
+    """What the settings of a provider are for, and the files that its secrets may be in, by name."""
+    return {
         "base_url": "Address in front of the documented paths.",
         "states": "What the service's words mean where its documents are silent, for example rejected=failed.",
         **{param.name: param.help for param in provider.settings},
         **{f"{secret.name}_file": f"File that holds the {secret.name}." for secret in provider.auth.secrets if files},
     }
-    panel = panel or f"Settings of {provider.name}"
+
+
+def _options(helps: dict[str, str], panel: str) -> Params:
+    """Options that take a text each, by what they are for."""
     return {
         name: (
             Annotated[str | None, typer.Option(metavar=_metavar(name), help=_sentence(text), rich_help_panel=panel)],
@@ -196,12 +216,17 @@ def _settings(provider: Provider, *, files: bool = True, panel: str | None = Non
     }
 
 
-def _ids(provider: Provider) -> dict[str, tuple[Any, Any]]:
+def _of_provider(provider: Provider, *, files: bool = True) -> Params:
+    """Options for the settings of a provider."""
+    return _options(_settings(provider, files=files), f"Settings of {provider.name}")
+
+
+def _ids(provider: Provider) -> Params:
     argument = typer.Argument(metavar="JOB_ID...", help=_sentence(provider.job.id_help), show_default=False)
     return {"job_ids": (Annotated[list[str], argument], inspect.Parameter.empty)}
 
 
-def _network(values: dict[str, Any], settings: dict[str, Any]) -> Any:
+def _network(values: dict[str, Any], settings: Iterable[str]) -> Any:
     from jobfetch.commands.account import Network
 
     options = {name: values[name] for name in settings}
@@ -238,7 +263,13 @@ def _add_get(group: typer.Typer, provider: Provider) -> None:
         provider.title,
     )
     network = _NETWORK | _timeout("2m, with --wait 1h")
-    _declare(group, provider.name, work, {**_ids(provider), **_GET, **_TABLE, **settings, **network}, told)
+    _declare(
+        group,
+        provider.name,
+        work,
+        lambda: {**_ids(provider), **_GET, **_TABLE, **_of_provider(provider), **network},
+        told,
+    )
 
 
 def _add_status(group: typer.Typer, provider: Provider) -> None:
@@ -255,7 +286,7 @@ def _add_status(group: typer.Typer, provider: Provider) -> None:
         shape.JOBS,
         provider.title,
     )
-    _declare(group, provider.name, work, {**_ids(provider), **settings, **_NETWORK}, told)
+    _declare(group, provider.name, work, lambda: {**_ids(provider), **_of_provider(provider), **_NETWORK}, told)
 
 
 def _group(name: str) -> typer.Typer:
@@ -285,11 +316,6 @@ auth.add_typer(_login, name="login", short_help="Give a secret, and keep it once
 
 def _add_login(provider: Provider) -> None:
     settings = _settings(provider, files=False)
-    secrets = ", ".join(secret.name for secret in provider.auth.secrets)
-    more = {
-        "secret": (Annotated[str | None, typer.Option(metavar="NAME", help=f"Which secret to give: {secrets}.")], None),
-        "check": (Annotated[bool, typer.Option("--check/--no-check", help="Try it at the service first.")], True),
-    }
 
     def work(context: typer.Context, values: dict[str, Any]) -> int:
         from jobfetch.commands import login
@@ -305,9 +331,19 @@ def _add_login(provider: Provider) -> None:
         shape.ACCOUNT,
         provider.title,
     )
-    _declare(
-        _login, provider.name, work, {**more, **settings, **_ASKING, "secret_stdin": _NETWORK["secret_stdin"]}, told
-    )
+
+    def params() -> Params:
+        secrets = ", ".join(secret.name for secret in provider.auth.secrets)
+        which = f"Which secret to give: {secrets}."
+        return {
+            "secret": (Annotated[str | None, typer.Option(metavar="NAME", help=which)], None),
+            "check": (Annotated[bool, typer.Option("--check/--no-check", help="Try it at the service first.")], True),
+            **_of_provider(provider, files=False),
+            **_ASKING,
+            "secret_stdin": _NETWORK["secret_stdin"],
+        }
+
+    _declare(_login, provider.name, work, params, told)
 
 
 for _provider in PROVIDERS.values():
@@ -322,7 +358,7 @@ _download = _by_provider(
 )
 batch.add_typer(_download, name="download", short_help="Fetch every job that is not there yet.")
 
-_BATCH: dict[str, tuple[Any, Any]] = {
+_BATCH: Params = {
     "workers": (Annotated[int | None, typer.Option(metavar="N", help="Jobs at a time. Default by provider.")], None),
     "rate": (
         Annotated[
@@ -362,7 +398,7 @@ _BATCH: dict[str, tuple[Any, Any]] = {
     ),
 }
 
-_SOURCE: dict[str, tuple[Any, Any]] = {
+_SOURCE: Params = {
     "output": (Annotated[str | None, typer.Option("--output", "-o", metavar="DIR", help="The folder to fill.")], None),
     "jobs_key": (
         Annotated[str | None, typer.Option(metavar="NAME", help="That column or key. Default job_id, else id.")],
@@ -379,28 +415,15 @@ _SOURCE: dict[str, tuple[Any, Any]] = {
 }
 
 
-def _jobs(provider: Provider) -> dict[str, tuple[Any, Any]]:
+def _jobs(provider: Provider) -> Params:
     rest = "Default: those that the service lists" if provider.listing else "Needed, since the service lists none"
     text = f"Ids to fetch, or - for a pipe: one a line, a CSV column or an NDJSON key. {rest}."
     return {"jobs": (Annotated[str | None, typer.Option(metavar="FILE|-", help=text)], None)}
 
 
-def _filters(provider: Provider) -> dict[str, tuple[Any, Any]]:
-    panel = f"Filters of {provider.name}"
-    return {
-        param.name: (
-            Annotated[
-                str | None,
-                typer.Option(metavar=_metavar(param.name), help=_sentence(param.help), rich_help_panel=panel),
-            ],
-            None,
-        )
-        for param in provider.filters
-    }
-
-
 def _add_download(provider: Provider) -> None:
-    settings = {**_settings(provider), **_filters(provider)}
+    filters = {param.name: param.help for param in provider.filters}
+    settings = {**_settings(provider), **filters}
 
     def work(context: typer.Context, values: dict[str, Any]) -> int:
         from jobfetch.commands import batch as command
@@ -416,30 +439,33 @@ def _add_download(provider: Provider) -> None:
         shape.FOLDER,
         provider.title,
     )
-    params = {**_jobs(provider), **_SOURCE, **_BATCH, **settings, **_NETWORK, **_timeout("1h")}
+
+    def params() -> Params:
+        of_provider = {**_of_provider(provider), **_options(filters, f"Filters of {provider.name}")}
+        return {**_jobs(provider), **_SOURCE, **_BATCH, **of_provider, **_NETWORK, **_timeout("1h")}
+
     _declare(_download, provider.name, work, params, told)
 
 
 for _provider in PROVIDERS.values():
     _add_download(_provider)
 
-_DIR: dict[str, tuple[Any, Any]] = {
+_DIR: Params = {
     "folder": (
         Annotated[str, typer.Argument(metavar="DIR", help="A folder that `batch download` filled, or its parent.")],
         inspect.Parameter.empty,
     )
 }
 # whose jobs a folder holds stands in its manifest; where and how to ask may have to be said again
-_ACCOUNT: dict[str, tuple[Any, Any]] = {
-    name: declared
+_ACCOUNT = {
+    name: text
     for provider in PROVIDERS.values()
-    for name, declared in _settings(provider, panel="Settings of the folder's service").items()
+    for name, text in _settings(provider).items()
     if name in provider.account_options
 }
-_AGAIN: dict[str, tuple[Any, Any]] = {**_BATCH, **_ACCOUNT, **_NETWORK, **_timeout("1h")}
 
 
-def _add_again(name: str, told: Told, more: dict[str, tuple[Any, Any]]) -> None:
+def _add_again(name: str, told: Told, more: Params) -> None:
     """Register a command on a folder that may ask the folder's own service again."""
 
     def work(context: typer.Context, values: dict[str, Any]) -> int:
@@ -452,7 +478,11 @@ def _add_again(name: str, told: Told, more: dict[str, tuple[Any, Any]]) -> None:
         extra = {key: values[key] for key in more}
         return function(values["folder"], _common(context, values), _network(values, said), options, **extra)
 
-    _declare(batch, name, work, {**_DIR, **more, **_AGAIN}, told)
+    def params() -> Params:
+        account = _options(_ACCOUNT, "Settings of the folder's service")
+        return {**_DIR, **more, **_BATCH, **account, **_NETWORK, **_timeout("1h")}
+
+    _declare(batch, name, work, params, told)
 
 
 _add_again(
@@ -497,7 +527,7 @@ _PACE = {
 }
 
 
-def _add(group: typer.Typer, name: str, work: str, params: dict[str, tuple[Any, Any]], told: Told) -> None:
+def _add(group: typer.Typer, name: str, work: str, params: Params, told: Told) -> None:
     """Register a command whose values go to the function of `commands` by that name, as they are."""
 
     def run(context: typer.Context, values: dict[str, Any]) -> int:
@@ -510,7 +540,7 @@ def _add(group: typer.Typer, name: str, work: str, params: dict[str, tuple[Any, 
             taken["network"] = Network(options={}, **{key: taken.pop(key) for key in _ASKING})
         return function(common=_common(context, values), **taken)
 
-    _declare(group, name, run, params, told)
+    _declare(group, name, run, lambda: params, told)
 
 
 _NAME = {"provider": (Annotated[str, typer.Argument(metavar="PROVIDER", help="Its name.")], inspect.Parameter.empty)}

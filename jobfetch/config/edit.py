@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -104,6 +103,8 @@ def _changed(environ: Mapping[str, str], change: Callable[[Any, File], None]) ->
 
 def _refuse_harm(before: File, after: str, document: Any) -> None:
     """Refuse a text that does not say what the change meant: rather none than one that loses a setting."""
+    import tomllib  # noqa: PLC0415 - what only reads settings needs none of it
+
     try:
         told = tomllib.loads(after)
     except tomllib.TOMLDecodeError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -125,13 +124,19 @@ def read(environ: Mapping[str, str]) -> File:
     try:
         # as it stands: line ends are the user's own; a mark that some editors put in front is none of it
         source = disk.text_of(path) if path.is_absolute() else ""
-        return File(path=path, tables=tomllib.loads(source), source=source)
+        return File(path=path, tables=_tables(source), source=source)
     except (FileNotFoundError, NotADirectoryError):
         return File(path=path, tables={})
     except (ValueError, RecursionError) as error:  # of the parser, or of the encoding
         raise ConfigError(f"{path}: {error}", hint="mend that line") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", hint="check its owner and mode") from None
+
+
+def _tables(source: str) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 - many machines have no such file
+
+    return tomllib.loads(source)
 
 
 def line_of(source: str, key: str) -> int | None:

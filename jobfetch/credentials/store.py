@@ -12,7 +12,6 @@ import difflib
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -44,7 +43,10 @@ def read(environ: Mapping[str, str], providers: Mapping[str, Provider]) -> dict[
     """
     path = path_of(environ)
     try:
-        tables = tomllib.loads(disk.text_of(path, partial(refuse_open_to_others, path)))
+        source = disk.text_of(path, partial(refuse_open_to_others, path))
+        import tomllib  # noqa: PLC0415 - many machines have no such file
+
+        tables = tomllib.loads(source)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except UnicodeDecodeError:

@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from jobfetch.model import origin
 from jobfetch.transport.reaper import Watch
@@ -160,7 +161,9 @@ def _readable(line: socket.socket) -> bool:
 
 def _connected(host: str, port: int, seconds: float) -> socket.socket:
     """A connection, or `TimeoutError` after so many seconds."""
-    connect = partial(socket.create_connection, (host, port), seconds)
+    # as bytes: an address has been through its name's encoding, and Python would do that again for every text
+    name: Any = host.encode("ascii")
+    connect = partial(socket.create_connection, (name, port), seconds)
     # only to look up a name has no timeout of its own
     sock = connect() if _is_number(host) else in_time(seconds, connect)
     # a request goes out in one piece, and the next one waits for its reply
