@@ -85,8 +85,18 @@ def _takes_colours(environ: Mapping[str, str]) -> bool:
     return environ.get("TERM") != "dumb" and not environ.get("NO_COLOR")
 
 
-#: JSON values that text may stand in.
-_HOLDING = (str, dict, list)
+def _texts(value: Json) -> list[str]:
+    """Every text in a JSON value, but for the names of members."""
+    if isinstance(value, str):
+        return [value]
+    held = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    found: list[str] = []
+    for each in held:
+        if isinstance(each, str):
+            found.append(each)
+        elif isinstance(each, (dict, list)) and each:
+            found += _texts(each)
+    return found
 
 
 class Ui:
@@ -140,11 +150,17 @@ class Ui:
 
     def scrub_all(self, value: Json) -> Json:
         """A JSON value without any secret in its texts: before it is encoded, so that it stays JSON."""
+        # one look at all texts together, since a record is scrubbed for every job of a batch and next to none holds a secret
+        whole = "\n".join(_texts(value))
+        if whole.isascii() and not any(secret in whole for secret in self._secrets):
+            return value
+        return self._scrubbed(value)
+
+    def _scrubbed(self, value: Json) -> Json:
         if isinstance(value, dict):
-            # numbers and nothing have no secrets: a record is scrubbed for every job of a batch
-            return {key: self.scrub_all(each) if isinstance(each, _HOLDING) else each for key, each in value.items()}
+            return {key: self._scrubbed(each) for key, each in value.items()}
         if isinstance(value, list):
-            return [self.scrub_all(element) for element in value]
+            return [self._scrubbed(element) for element in value]
         if not isinstance(value, str):
             return value
         told = self.scrub(value)
