@@ -95,13 +95,54 @@ MEANINGS: dict[Exit, str] = {
 }
 
 
-_USER = re.compile(r"(?<=://)[^/?#\s@\"'<>]*@")
-_QUERY = re.compile(r"(\bhttps?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
+#: What a text is made of. Words are looked at one by one: a pattern for whole addresses takes for ever on long texts.
+_WORD = re.compile(r"[^\s'\"<>]+")
+_END = re.compile(r"[?#]")
+#: Characters of a message that say enough; a service may send any number.
+_MOST_SAID = 4000
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text that is too long to be read."""
+    return text if len(text) <= _MOST_SAID else f"{text[:_MOST_SAID]}... ({len(text)} characters)"
 
 
 def without_queries(text: str) -> str:
     """Text in which addresses have neither a user nor a query: both may be as good as a key."""
-    return _QUERY.sub(r"\1", _USER.sub("", text)) if "://" in text else text
+    return _WORD.sub(lambda word: _bare(word[0]), text) if "://" in text or "?" in text else text
+
+
+def without_addresses(text: str, told: str) -> str:
+    """Text in which `told` stands in the place of every address, and of what has a query and may be one without its scheme."""
+    return _WORD.sub(lambda word: _replaced(word[0], told), text) if "://" in text or "?" in text else text
+
+
+def _bare(word: str) -> str:
+    scheme, mark, rest = word.partition("://")
+    if not mark:
+        place, _, query = word.partition("?")
+        return place + _CUT if "=" in query and _may_be_place(place) else word
+    rest = _END.split(rest, maxsplit=1)[0]
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _may_be_place(text: str) -> bool:
+    """Whether a query may stand behind this: not behind a path into JSON, which has brackets."""
+    return ("." in text or "/" in text) and text[-1] not in "[("
+
+
+def _replaced(word: str, told: str) -> str:
+    scheme, mark, rest = word.partition("://")
+    if not mark:
+        return told if "=" in word.partition("?")[2] or _CUT in word else word
+    name = scheme[len(scheme.rstrip(_SCHEME)) :]
+    return f"{scheme[: len(scheme) - len(name)]}{told}{rest[len(rest.rstrip(':;,.)')) :]}"
+
+
+#: What is left of the query of an address without a scheme: it says that there was one.
+_CUT = "?..."
+_SCHEME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-"
 
 
 class JobfetchError(Exception):

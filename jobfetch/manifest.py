@@ -15,7 +15,17 @@ from typing import BinaryIO, Literal, Self
 import msgspec
 
 from jobfetch import disk
-from jobfetch.errors import BadReply, ConfigError, DiskError, Exit, JobfetchError, Partial, UsageError
+from jobfetch.errors import (
+    BadReply,
+    ConfigError,
+    DiskError,
+    Exit,
+    JobfetchError,
+    Partial,
+    UsageError,
+    shortened,
+    without_addresses,
+)
 from jobfetch.model import State, StoredAsset, encode, fingerprint
 
 NAME = "manifest.jsonl"
@@ -24,17 +34,12 @@ LOCK = ".jobfetch.lock"
 #: What the name of the folder of a job's linked files ends in.
 ASSETS = ".assets"
 
-#: After these the service has said its last word on a job: the same line does not ask again.
+#: Exit codes that this version knows.
 _CODES = frozenset(map(int, Exit))
+#: After these the service has said its last word on a job: the same line does not ask again.
 _LAST_WORDS = frozenset({Exit.FAILED, Exit.GONE, Exit.PARTIAL})
 #: The code of a job whose linked files could not all be had: another run may have them.
 LINKS_LOST = "links_lost"
-
-# an address, or what has a query behind it and may be one without its scheme
-_URL = re.compile(
-    r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]*[^\s'\"<>:;,.)]|[^\s'\"<>]+\?[^\s'\"<>]*=[^\s'\"<>]*", re.IGNORECASE
-)
-
 
 # the last part of a linked file's name: no way out of its folder, and no hidden file
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -191,28 +196,14 @@ def problem(
     if error is None or error.exit is Exit.RUNNING:
         return None
     code = LINKS_LOST if lost else error.code or error.exit.outcome
-    shown = [_URL.sub(word, scrub(text)) for word, text in (("(address)", code), ("the server", error.message))]
+    pairs = ("(address)", code), ("the server", error.message)
+    shown = [shortened(without_addresses(scrub(text), told)) for told, text in pairs]
     return Problem(exit_code=int(error.exit), code=shown[0], message=shown[1])
-
-
-class _Cause(msgspec.Struct):
-    """All of an error that is needed to know whether there is anything left to do."""
-
-    exit_code: int
-
-
-class _Line(msgspec.Struct):
-    """All of a line that is needed to find it again."""
-
-    job_id: str
-    state: str | None = None
-    error: _Cause | None = None
 
 
 #: How every manifest begins; what begins otherwise is somebody else's file.
 _BEGINS = b'{"schema":"jobfetch.manifest/'
 
-_LINES = msgspec.json.Decoder(_Line)
 _ENTRIES = msgspec.json.Decoder(Entry)
 _HEADERS = msgspec.json.Decoder(Header)
 
@@ -339,11 +330,15 @@ class Manifest:
         self._end = place
 
     def _refuse_changed(self) -> None:
-        """`DiskError` where somebody else has removed or written what this run has open: its lines would reach nobody."""
-        now = os.fstat(self._file.fileno())
-        if now.st_nlink == 0 or now.st_size != self._end:
+        """`DiskError` where somebody else has moved or written what this run has open: its lines would reach nobody."""
+        ours = os.fstat(self._file.fileno())
+        try:
+            moved = not os.path.samestat(ours, self._path.stat())
+        except FileNotFoundError:
+            moved = True
+        if moved or ours.st_size != self._end:
             raise DiskError(
-                f"{self._path} was {'removed' if now.st_nlink == 0 else 'written'} by somebody else during the run",
+                f"{self._path} was {'removed or moved' if moved else 'written'} by somebody else during the run",
                 hint="run the same line again, alone",
             )
 
@@ -389,7 +384,8 @@ class Manifest:
 
     def _remember(self, line: bytes) -> None:
         try:
-            read = _LINES.decode(line)
+            # all of it, as it is read again later: what cannot be read then is told of now
+            read = _ENTRIES.decode(line)
             self._places[fingerprint(read.job_id)] = self._end << 1 | _is_left(read.state, read.error)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             self.unreadable += 1

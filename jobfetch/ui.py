@@ -20,7 +20,7 @@ from urllib.parse import quote, quote_plus
 
 from msgspec import Struct
 
-from jobfetch.errors import CredentialsError, Exit, JobfetchError, without_queries
+from jobfetch.errors import CredentialsError, Exit, JobfetchError, shortened, without_queries
 from jobfetch.model import Json, Status, encode, rfc3339
 
 #: Seconds between two signs of life while nothing changes.
@@ -169,7 +169,7 @@ class Ui:
 
     def safe(self, text: str) -> str:
         """Text fit for one line of anything: no secret, no query of an address, no control character."""
-        return clean(without_queries(self.scrub(text)))
+        return clean(shortened(without_queries(self.scrub(text))))
 
     def data(self, line: str) -> None:
         """A line for a machine, as it is; it comes even when quiet."""

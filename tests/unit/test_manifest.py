@@ -12,7 +12,7 @@ import pytest
 from jobfetch import jobids
 from jobfetch.errors import BadReply, ConfigError, DiskError, Exit, NotFound, Partial, StillRunning, UsageError
 from jobfetch.manifest import LINKS_LOST, Entry, Header, Linked, Manifest, Problem, problem
-from jobfetch.model import State, StoredAsset
+from jobfetch.model import State, StoredAsset, encode
 
 HEADER = Header(
     schema="jobfetch.manifest/1", provider="acme", params={"project": "p"}, profile=None, format="json", origin="0f"
@@ -76,11 +76,37 @@ def test_a_line_in_the_middle_that_nobody_can_read_costs_that_job_alone(
     with begin() as manifest:
         manifest.add([entry("a")])
     with (tmp_path / "manifest.jsonl").open("ab") as file:
-        file.write(b'not json\n{"job_id":"b","state":"unheard"}\n')
+        file.write(b"not json\n" + encode(entry("b")).replace(b"succeeded", b"unheard") + b"\n")
     with begin() as manifest:
         manifest.add([entry("c")])
-        assert manifest.unreadable == 1
+        assert manifest.unreadable == 2
+        assert len(manifest) == 2
         assert [each.job_id for each in manifest.entries()] == ["a", "c"]
+
+
+def test_a_line_that_nobody_can_read_hides_no_earlier_one(begin: Callable[..., Manifest], tmp_path: Path) -> None:
+    with begin() as manifest:
+        manifest.add([entry("a")])
+    with (tmp_path / "manifest.jsonl").open("ab") as file:
+        file.write(encode(entry("a")).replace(b"succeeded", b"unheard") + b"\n")
+    with begin() as manifest:
+        assert (manifest.unreadable, manifest.last("a")) == (1, entry("a"))
+
+
+def test_a_manifest_that_was_moved_away_takes_no_more_lines(begin: Callable[..., Manifest], tmp_path: Path) -> None:
+    path = tmp_path / "manifest.jsonl"
+    with begin() as manifest:
+        manifest.add([entry("a")])
+        before = path.read_bytes()
+        for there_again in (False, True):
+            path.rename(tmp_path / "elsewhere")
+            if there_again:
+                path.write_bytes(before)
+            with pytest.raises(DiskError, match="removed or moved"):
+                manifest.add([entry("b")])
+            assert (tmp_path / "elsewhere").read_bytes() == before
+            (tmp_path / "elsewhere").rename(path)
+        manifest.add([entry("b")])
 
 
 @pytest.mark.parametrize(
@@ -172,6 +198,16 @@ def test_no_address_is_written_down() -> None:
     said = problem(BadReply("https://user:pw@api.example.com/a?sig=1 is bad, see http://x.example.", code="s3://b/c"))
     assert said
     assert (said.message, said.code) == ("the server is bad, see the server.", "(address)")
+    bare = problem(BadReply("asked (x.example/a?sig=1) for it"))
+    assert bare
+    assert bare.message == "asked the server for it"
+
+
+@pytest.mark.parametrize("word", ["a", "a.", "http://", "?", "a?"])
+def test_a_message_of_any_length_is_written_down_at_once_and_shortened(word: str) -> None:
+    said = problem(BadReply(word * 200_000))
+    assert said
+    assert len(said.message) < 5000
 
 
 def test_a_file_is_intact_by_its_size_and_by_its_hash(tmp_path: Path) -> None:

@@ -954,3 +954,16 @@ def test_a_refusal_beside_others_that_are_let_in_costs_no_try_but_not_for_ever(
 def test_no_message_holds_the_query_of_a_link_that_a_service_speaks_of() -> None:
     error = BadReply("refused: https://u:p@store.example/a?X-Amz-Signature=abc is too old", hint="x")
     assert (error.message, str(error)) == ("refused: https://store.example/a is too old",) * 2
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("see store.example/a?sig=1, now", "see store.example/a?... now"),
+        ("see s3://u:p@w@bucket/a?sig=1#x", "see s3://bucket/a"),
+        ("why? a=b", "why? a=b"),
+        ("items[?a.b=='x']", "items[?a.b=='x']"),
+    ],
+)
+def test_what_has_a_query_loses_it_with_or_without_a_scheme(said: str, told: str) -> None:
+    assert BadReply(said).message == told
