@@ -27,6 +27,8 @@ _PLAIN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,119}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]|manifest|rows|failures)(\..*)?")
 _LONGEST_KEPT = 80
 CHUNK = 1024 * 1024
+#: Seconds after which nobody works any more on a temporary file that has not changed.
+_NOBODYS = 24 * 3600.0
 #: When this process began, in seconds since 1970, or a moment later.
 _BEGAN = time.time()
 
@@ -220,21 +222,33 @@ def _abandoned(owner: int, left: Path) -> bool:
 
 
 def sweep(folder: Path, below: str | None = None) -> None:
-    """Remove whatever killed runs on this machine left in a folder, before or after this process writes there.
+    """Remove whatever killed runs left in a folder, before or after this process writes there.
+
+    Those on other machines, whose life nobody can see from here, once a day has passed.
 
     So it does in the folders in it whose names end in `below`.
     """
-    ours = re.compile(rf"\..*\.{_host()}\.([0-9]+)\.[0-9a-f]{{8}}\.part", re.DOTALL)
+    temporary = re.compile(r"\..*\.([0-9a-f]{6})\.([0-9]+)\.[0-9a-f]{8}\.part", re.DOTALL)
+    long_ago = time.time() - _NOBODYS
     with explained(folder):
         places = [str(folder)]
         if below:
             found = (entry for entry in os.scandir(folder) if entry.name.endswith(below))
             places += [entry.path for entry in found if entry.is_dir(follow_symlinks=False)]
         left = (entry for place in places for entry in os.scandir(place))
-        for path, owner in [(entry.path, match[1]) for entry in left if (match := ours.fullmatch(entry.name))]:
+        for path, match in [(entry.path, match) for entry in left if (match := temporary.fullmatch(entry.name))]:
             # an id is given out again: what bears our own is somebody else's, or nobody works on it any more
-            if int(owner) == os.getpid() or not _alive(int(owner)):
+            dead = match[1] == _host() and (int(match[2]) == os.getpid() or not _alive(int(match[2])))
+            if dead or _written(path) < long_ago:
                 Path(path).unlink(missing_ok=True)
+
+
+def _written(path: str) -> float:
+    """When a file was last written to, in seconds since 1970; now where it is gone."""
+    try:
+        return os.stat(path).st_mtime  # noqa: PTH116 - likewise
+    except FileNotFoundError:
+        return time.time()
 
 
 def digest(path: Path) -> tuple[int, str]:

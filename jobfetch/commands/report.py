@@ -55,7 +55,9 @@ class Report(Struct, kw_only=True):
                 each.hint = each.hint.replace("auth login PROVIDER", f"auth login {self.provider}")
         tally = self.tally or _tallied(self.outcomes)
         code = error.exit if error else tally.exit
-        job_id, shown = tally.errors.get(code) or next(iter(tally.errors.values()), (None, None))
+        # of several kinds one that needs somebody, if there is one: what still runs comes by itself
+        kinds = sorted(tally.errors, key=lambda kind: (kind is not code, kind is Exit.RUNNING))
+        job_id, shown = tally.errors[kinds[0]] if kinds else (None, None)
         return Verdict(
             exit=code,
             counts=dict(sorted(tally.counts.items())),

@@ -20,6 +20,7 @@ from jobfetch.export import Survey, Table, schema_of, table_for, to_stdout, writ
 from jobfetch.fetch.found import Saved
 from jobfetch.fetch.rows import Maker, maker
 from jobfetch.flatten import leads_anywhere
+from jobfetch.manifest import NAME
 from jobfetch.model import Format
 from jobfetch.providers import PROVIDERS
 from jobfetch.spec import RowRules
@@ -68,6 +69,11 @@ def export(sources: list[str], common: Common, **options: Any) -> int:
             for gone in saved.missing:
                 ui.warn(
                     f"{gone} is not there: left out; `jobfetch batch verify {gone.parent} --repair` fetches it again"
+                )
+            for folder, lines in saved.unreadable:
+                ui.warn(
+                    f"{folder / NAME}: {lines} lines cannot be read: the jobs that they tell of may be left out; "
+                    "the line that filled the folder asks for them again"
                 )
             if not saved.records:
                 raise UsageError(f"no record in {', '.join(sources)}", hint="name a folder or a file of records")

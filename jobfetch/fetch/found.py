@@ -57,6 +57,8 @@ class Saved(Struct):
     others: list[Path] = field(default_factory=list)
     #: records that a manifest tells of, and that are not there
     missing: list[Path] = field(default_factory=list)
+    #: folders whose manifest has lines that nobody can read, and how many
+    unreadable: list[tuple[Path, int]] = field(default_factory=list)
     _runs: list[Path] = field(default_factory=list)
     _few: list[Place] = field(default_factory=list)
 
@@ -106,7 +108,7 @@ class Saved(Struct):
         """The records of a folder that `batch download` or `get` filled, and of those in it."""
         kept = recorded_folders(folder)
         for each in kept:
-            yield from _recorded(each, self.missing)
+            yield from self._recorded(each)
         if folder in kept:
             return
         for path in sorted(each for each in folder.iterdir() if each.name.endswith(".json")):
@@ -116,6 +118,25 @@ class Saved(Struct):
                     yield Place(_job_id(path, head), path, size=size)
                 elif path != but and not kept:
                     self.others.append(path)
+
+    def _recorded(self, folder: Path) -> Iterator[Place]:
+        found = Manifest.read(folder)
+        if found is None:
+            return
+        with found as manifest:
+            if manifest.header.format == Format.RAW:
+                raise UsageError(
+                    f"{folder} holds the service's bytes (-f raw), and rows are made of records",
+                    hint="download it into another folder without -f raw",
+                )
+            if manifest.unreadable:
+                self.unreadable.append((folder, manifest.unreadable))
+            for entry in manifest.entries():
+                path = entry.path(folder)
+                if path and path.is_file():
+                    yield Place(entry.job_id, path, size=entry.bytes or 0)
+                elif path:
+                    self.missing.append(path)
 
 
 def _in_file(path: Path) -> Iterator[Place]:
@@ -179,24 +200,6 @@ class Recorded(Struct, frozen=True):
                 yield Place(job_id, path, size=entry.bytes or 0)
             elif path:
                 self.missing(path)
-
-
-def _recorded(folder: Path, missing: list[Path]) -> Iterator[Place]:
-    found = Manifest.read(folder)
-    if found is None:
-        return
-    with found as manifest:
-        if manifest.header.format == Format.RAW:
-            raise UsageError(
-                f"{folder} holds the service's bytes (-f raw), and rows are made of records",
-                hint="download it into another folder without -f raw",
-            )
-        for entry in manifest.entries():
-            path = entry.path(folder)
-            if path and path.is_file():
-                yield Place(entry.job_id, path, size=entry.bytes or 0)
-            elif path:
-                missing.append(path)
 
 
 def _head(path: Path) -> tuple[bytes, int]:

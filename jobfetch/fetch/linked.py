@@ -111,29 +111,47 @@ def _asset(
 
 
 def walked(service: Service, place: Path, parts: Parts, *, swept: bool = False) -> StoredAsset:
-    """Store what comes window by window, a line each as it comes; fewer than promised is told of."""
+    """Store what comes window by window, a line each as it comes; fewer than promised is told of.
+
+    Fewer never take the place of a file of before that holds as much.
+    """
     path, problem, count, last = place / f"{parts.name}{PARTS_SUFFIX}", None, 0, b""
-    with disk.replacing(path, swept=swept) as file, overheard(file, hashed) as sink:
-        try:
-            for request in parts.requests:
-                window = _window(service, parts, request)
-                lines = b"".join(window)
-                # a server that repeats itself, or never ends, is not walked for ever
-                if not window or lines == last:
-                    break
-                sink.write(lines)
-                count, last = count + len(window), lines
-                if count > parts.count:
-                    break
-        except JobfetchError as error:
-            if _ends_the_job(error):
-                raise
-            problem = error.message
-        length, [digest] = file.tell(), sink.heard()
-    if count != parts.count:
-        problem = f"{count} of {parts.count} {parts.name} came" + (f": {problem}" if problem else "")
+    try:
+        with disk.replacing(path, swept=swept) as file, overheard(file, hashed) as sink:
+            try:
+                for request in parts.requests:
+                    window = _window(service, parts, request)
+                    lines = b"".join(window)
+                    # a server that repeats itself, or never ends, is not walked for ever
+                    if not window or lines == last:
+                        break
+                    sink.write(lines)
+                    count, last = count + len(window), lines
+                    if count > parts.count:
+                        break
+            except JobfetchError as error:
+                if _ends_the_job(error):
+                    raise
+                problem = error.message
+            length, [digest] = file.tell(), sink.heard()
+            if count != parts.count:
+                problem = f"{count} of {parts.count} {parts.name} came" + (f": {problem}" if problem else "")
+            if problem:
+                _keep_longer(path, length)
+    except _Kept:
+        problem = f"{problem}; the file of before stays"
+        length, digest = disk.digest(path)
     name = f"{place.name}/{path.name}"
     return StoredAsset(path=f"links.{parts.name}", file=name, bytes=length, sha256=digest, error=problem)
+
+
+class _Kept(Exception):
+    """The file of before stays where it is."""
+
+
+def _keep_longer(path: Path, length: int) -> None:
+    if path.is_file() and path.stat().st_size >= length:
+        raise _Kept
 
 
 def _window(service: Service, parts: Parts, request: Request) -> list[bytes]:

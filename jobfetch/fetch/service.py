@@ -155,18 +155,16 @@ def ends_the_run(error: JobfetchError) -> bool:
 
 def resolved(service: Service, job_id: str, status: Status, sink: Sink | None) -> Reply:
     """The reply to the result request; a link that is refused is resolved anew once, from the job itself."""
-    request = status.result
-    for _ in range(2):
+    for is_anew in (False, True):
+        request = (service.look(job_id) if is_anew else status).result
         if request is None:
-            break
+            raise StillRunning(
+                f"job {job_id} has taken its result back: it is being worked on again",
+                hint="run the same line again later",
+            )
         reply = service.follow(request, sink)
         if not refused_link(service, reply):
             return checked(service, reply)
-        request = service.look(job_id).result
-    if request is None:
-        raise StillRunning(
-            f"job {job_id} has taken its result back: it is being worked on again", hint="run the same line again later"
-        )
     raise NoResult(
         f"the link to the result of job {job_id} is refused, also after it was resolved anew",
         hint="run the same line again later",

@@ -97,7 +97,8 @@ class Transport:
         download = None if sink is None else Download(file=sink, now=self._now)
         if download:
             download.drop()
-        tried = have = passed = spared = 0
+        tried = have = spared = 0
+        passed = self._gate.passed if self._gate else 0
         while True:
             error, reply = self._try(request, signer, download)
             trouble = None if reply is None else self._rules(request, reply).read(reply)

@@ -226,3 +226,12 @@ def test_a_line_of_the_manifest_that_cannot_be_read_is_told_of_and_makes_no_fold
         assert "1 lines cannot be read" in run.said
     assert here(*ONE, "batch-3", "-o", out, "--reproducible").code == 0
     assert tree(out).keys() == whole.keys()
+
+
+def test_a_table_says_that_a_line_of_the_manifest_cannot_be_read(here: Program, out: Path) -> None:
+    assert here(*ONE, "batch-3", "-o", out).code == 0
+    path = out / "batch-3" / "manifest.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"state":"succeeded"', b'"state":"unheard"', 1))
+    run = here("export", out, "-f", "csv")
+    assert run.code == 0
+    assert f"{path}: 1 lines cannot be read" in run.said

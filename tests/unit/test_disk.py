@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -262,6 +263,21 @@ def test_a_folder_is_swept_with_those_in_it_that_are_named(tmp_path: Path, dead:
     left = [leftover(place / "1", pid) for place in places for pid in (dead, os.getpid(), os.getppid())]
     disk.sweep(tmp_path, ".assets")
     assert [each for each in left if each.exists()] == [left[2], left[5], *left[6:]]
+
+
+@pytest.mark.parametrize(("age", "stays"), [(3600, True), (2 * 24 * 3600, False)])
+def test_what_another_machine_left_in_a_folder_is_removed_after_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, age: int, stays: bool
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(disk, "_host", lambda: "c0ffee")
+        left = leftover(tmp_path / "1", os.getpid())
+    mine = tmp_path / ".mine.part"
+    mine.touch()
+    for each in (left, mine):
+        os.utime(each, (time.time() - age,) * 2)
+    disk.sweep(tmp_path)
+    assert (left.exists(), mine.exists()) == (stays, True)
 
 
 def test_what_belongs_to_another_file_is_left_alone(tmp_path: Path, dead: int) -> None:

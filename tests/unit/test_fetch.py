@@ -131,6 +131,21 @@ def test_fewer_than_promised_are_kept_and_told_of(walked: Callable[..., Any]) ->
     assert stored.file
 
 
+def test_fewer_than_promised_never_replace_what_was_there_before(walked: Callable[..., Any]) -> None:
+    whole, before, _ = walked([answer({"items": [1, 2]}), answer({"items": [3]})], 3)
+    stored, lines, _ = walked([answer({"items": [1, 2]}), answer({}, status=503)], 3)
+    assert lines == before
+    assert (stored.file, stored.bytes, stored.sha256) == (whole.file, whole.bytes, whole.sha256)
+    assert "2 of 3 chunks came" in stored.error
+    assert "stays" in stored.error
+
+
+def test_more_of_what_is_not_whole_replaces_less_of_it(walked: Callable[..., Any]) -> None:
+    walked([answer({"items": [1]}), answer({"items": []})], 3)
+    _, lines, _ = walked([answer({"items": [1, 2]}), answer({"items": []})], 3)
+    assert lines == [b"1", b"2"]
+
+
 def test_more_than_promised_are_kept_and_told_of(walked: Callable[..., Any]) -> None:
     stored, lines, _ = walked([answer({"items": [1, 2]})], 1)
     assert (len(lines), stored.error) == (2, "2 of 1 chunks came")

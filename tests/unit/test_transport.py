@@ -900,6 +900,8 @@ class Door:
 
     told_of: list[str] = field(default_factory=list)
     passed: int = 0
+    #: others that are let in while a request is on its way
+    beside: int = 0
 
     def enter(self) -> float:
         """Nobody waits here."""
@@ -908,6 +910,7 @@ class Door:
     def told(self, reply: Reply, _: float) -> None:
         """Remember whose reply it was."""
         self.told_of.append(reply.url)
+        self.passed += self.beside
 
 
 def test_a_reply_of_another_host_says_nothing_of_the_services_own_door(service: responses.RequestsMock) -> None:
@@ -937,15 +940,10 @@ def test_a_refusal_beside_others_that_are_let_in_costs_no_try_but_not_for_ever(
     service: responses.RequestsMock, others: int, asked: int
 ) -> None:
     service.get(JOB, status=429, headers={"Retry-After": "1"})
-    deadline, door = Deadline(3600.0, lambda: 0.0), Door()
-
-    def sleep(_: float) -> None:
-        door.passed += others
-
+    deadline, door = Deadline(3600.0, lambda: 0.0), Door(passed=1, beside=others)
     with closing(Wire(deadline=deadline, user_agent="jobfetch/test")) as wire:
-        door.passed = others
         how: dict[str, Any] = {"deadline": deadline, "errors": ErrorRules(), "home": HOME, "gate": door}
-        sender = Transport(wire, retries=0, now=lambda: NOW, sleep=sleep, notify=lambda _: None, **how)
+        sender = Transport(wire, retries=0, now=lambda: NOW, sleep=lambda _: None, notify=lambda _: None, **how)
         with pytest.raises(JobfetchError):
             sender.send(Request(url=JOB))
     assert len(door.told_of) == asked

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobfetch import errors
-from jobfetch.errors import MEANINGS, Exit, JobfetchError, NotFound
-from jobfetch.model import Verdict, combined
+from jobfetch.commands.report import Report
+from jobfetch.errors import MEANINGS, Exit, JobFailed, JobfetchError, NotFound, StillRunning
+from jobfetch.model import Outcome, Verdict, combined
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,15 @@ def test_every_exit_code_has_a_meaning() -> None:
 def test_every_exit_code_but_success_and_bug_has_an_error() -> None:
     shapes = [shape for shape in vars(errors).values() if isinstance(shape, type) and issubclass(shape, JobfetchError)]
     assert {shape.exit for shape in shapes} == set(Exit) - {Exit.DONE}
+
+
+def test_a_verdict_of_many_tells_of_what_needs_somebody_and_not_of_what_still_runs() -> None:
+    report = Report()
+    for number, error in enumerate((StillRunning("runs"), NotFound("none"), JobFailed("failed")), start=1):
+        report.outcomes.append(Outcome(job_id=str(number), state=None, exit=error.exit, error=error))
+    verdict = report.verdict()
+    assert verdict.error
+    assert (verdict.exit, verdict.error.message, verdict.job_id) == (Exit.PARTIAL, "none", "2")
 
 
 def test_the_verdict_has_its_keys_in_the_promised_order() -> None:
