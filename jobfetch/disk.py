@@ -15,13 +15,14 @@ import socket
 import stat
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from jobfetch.errors import DiskError
+from jobfetch.errors import DiskError, Interrupted
 
 _PLAIN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,119}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]|manifest|rows|failures)(\..*)?")
@@ -79,13 +80,18 @@ def has_modes() -> bool:
 
 @contextmanager
 def replacing(
-    path: Path, *, private: bool = False, swept: bool = False, suffix: Callable[[], str] = str
+    path: Path,
+    *,
+    private: bool = False,
+    swept: bool = False,
+    suffix: Callable[[], str] = str,
+    claim: Claim | None = None,
 ) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `path` once it is whole and on disk; on any error nothing is left.
 
     A device or a pipe gets the bytes once they are whole; a symbolic link is followed. A private file can be read by
     its owner alone from its first byte on, whatever the mode of the one before it. What killed runs left of the same
-    file is removed, unless the whole folder has been `swept`. A `suffix` is asked for at the end and added to the name:
+    file is removed, unless the whole folder has been `swept`, as one is that somebody has a `claim` to. A `suffix` is asked for at the end and added to the name:
     what kind of file it is may be known only then.
     """
     with explained(path):
@@ -97,24 +103,26 @@ def replacing(
                 whole.seek(0)
                 shutil.copyfileobj(whole, device, CHUNK)
             return
-        if not swept:
+        if not swept and claim is None:
             _sweep(target)
-        with placing(target, private=private, suffix=suffix) as file:
+        with placing(target, private=private, suffix=suffix, claim=claim) as file:
             yield file
         sync_folder(target.parent)
 
 
 @contextmanager
-def placing(path: Path, *, private: bool = False, suffix: Callable[[], str] = str) -> Iterator[BinaryIO]:
+def placing(
+    path: Path, *, private: bool = False, suffix: Callable[[], str] = str, claim: Claim | None = None
+) -> Iterator[BinaryIO]:
     """The same in a folder that holds nothing but files of ours, swept, and synced by whoever fills it."""
-    with _placing(path, private, suffix) as descriptor, os.fdopen(descriptor, "w+b", closefd=False) as file:
+    with _placing(path, private, suffix, claim) as descriptor, os.fdopen(descriptor, "w+b", closefd=False) as file:
         yield file
 
 
-def place(path: Path | str, pieces: Iterable[bytes]) -> tuple[int, str]:
+def place(path: Path | str, pieces: Iterable[bytes], claim: Claim | None = None) -> tuple[int, str]:
     """A whole file in such a folder; its length and SHA-256."""
     digest, length = hashlib.sha256(), 0
-    with _placing(path) as descriptor:
+    with _placing(path, claim=claim) as descriptor:
         for piece in pieces:
             digest.update(piece)
             length += len(piece)
@@ -135,7 +143,12 @@ _begun = itertools.count(secrets.randbits(32))
 
 
 @contextmanager
-def _placing(path: Path | str, private: bool = False, suffix: Callable[[], str] = str) -> Iterator[int]:  # noqa: FBT001, FBT002
+def _placing(
+    path: Path | str,
+    private: bool = False,  # noqa: FBT001, FBT002
+    suffix: Callable[[], str] = str,
+    claim: Claim | None = None,
+) -> Iterator[int]:
     # text, not paths: in a batch, this is done for every job
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f"{_prefix(name)}{os.getpid()}.{next(_begun) & 0xFFFFFFFF:08x}.part")  # noqa: PTH118
@@ -151,7 +164,8 @@ def _placing(path: Path | str, private: bool = False, suffix: Callable[[], str] 
         target = os.path.join(folder, name + suffix())  # noqa: PTH118 - likewise
         if not private:
             _keep_mode(target, temporary)
-        os.replace(temporary, target)  # noqa: PTH105 - likewise
+        with claim or contextlib.nullcontext():
+            os.replace(temporary, target)  # noqa: PTH105 - likewise
     except BaseException as error:
         if begun:
             with contextlib.suppress(FileNotFoundError):
@@ -159,6 +173,39 @@ def _placing(path: Path | str, private: bool = False, suffix: Callable[[], str] 
         if isinstance(error, OSError):
             raise disk_error(error, str(path)) from None
         raise
+
+
+class Claim:
+    """A run's right to put files into a folder, held while one goes to its place, and gone before the folder's lock is.
+
+    Threads that nobody waits for any more may still be at work then: what they have goes nowhere.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._placing = 0
+        self._over = False
+
+    def __enter__(self) -> None:
+        with self._changed:
+            if self._over:
+                raise Interrupted("the run was over before this file was whole", hint="run the same line again")
+            self._placing += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._placing -= 1
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Nothing goes to its place from now on; what is going there just now is waited for."""
+        with self._changed:
+            self._over = True
+            self._changed.wait_for(lambda: not self._placing, _LONGEST_RENAME)
+
+
+#: Seconds that a disk may take to give a file its name, before nobody waits for it.
+_LONGEST_RENAME = 30.0
 
 
 def _keep_mode(target: str, temporary: str) -> None:

@@ -124,7 +124,7 @@ def job(run: _Run, job_id: str, status: Status) -> Outcome:
         else:
             pieces = [reply.body] if wanted.format is Format.RAW else _record(run, job_id, status, result, stored)
             if wanted.recorded and path:
-                digest = disk.place(path, pieces)
+                digest = disk.place(path, pieces, wanted.claim)
             else:
                 with _opened(wanted, path) as file:
                     file.writelines(pieces)
@@ -199,7 +199,7 @@ def _stream(service: Service, job_id: str, status: Status, wanted: Wanted) -> tu
 def _opened(wanted: Wanted, path: str | Path | None) -> Iterator[BinaryIO]:
     """A file to fill, which appears whole: at its path, or with whoever takes it once nothing can fail any more."""
     if path is not None:
-        with (disk.placing if wanted.recorded else disk.replacing)(Path(path)) as file:
+        with (disk.placing if wanted.recorded else disk.replacing)(Path(path), claim=wanted.claim) as file:
             yield file
         return
     with disk.spool() as spool:

@@ -56,8 +56,8 @@ Pages = Iterator[list[Item]]
 class Folder:
     """One folder of a run: goes through jobs once or more, and knows which of them have not ended."""
 
-    def __init__(self, plan: Plan, books: Books, manifest: Manifest) -> None:
-        self.plan = replace(plan, wanted=replace(plan.wanted, output=manifest.folder, folder=True, recorded=True))
+    def __init__(self, plan: Plan, books: Books, manifest: Manifest, claim: disk.Claim) -> None:
+        self.plan = replace(plan, wanted=replace(plan.wanted, output=manifest.folder, folder=True, claim=claim))
         self.books = books
         self.manifest = manifest
         self.pending: dict[str, Pending] = {}

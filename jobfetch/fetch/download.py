@@ -106,7 +106,10 @@ def _begin(plan: Plan, books: Books, target: Target) -> _Open:
         # what was given up in flight leaves nothing behind either
         stack.callback(disk.sweep, place, below)
         manifest = stack.enter_context(Manifest.begin(place, target.header))
-        return _Open(Folder(plan, books, manifest), target.source, stack.pop_all())
+        # before the lock is gone, which another run may be waiting for
+        claim = disk.Claim()
+        stack.callback(claim.end)
+        return _Open(Folder(plan, books, manifest, claim), target.source, stack.pop_all())
 
 
 def _go_through(opened: _Open, problems: list[JobfetchError]) -> None:

@@ -70,10 +70,9 @@ def assets(service: Service, wanted: Wanted, job_id: str, reply: Reply) -> tuple
         return lost
     place = disk.folder(folder_of(wanted, job_id))
     stored = tuple(
-        _asset(service, place, number, asset, anew, swept=wanted.recorded)
-        for number, asset in enumerate(found, start=1)
+        _asset(service, place, number, asset, anew, claim=wanted.claim) for number, asset in enumerate(found, start=1)
     )
-    return (*lost, *stored, *((walked(service, place, parts, swept=wanted.recorded),) if parts else ()))
+    return (*lost, *stored, *((walked(service, place, parts, wanted.claim),) if parts else ()))
 
 
 def _asset(
@@ -83,7 +82,7 @@ def _asset(
     asset: Asset,
     anew: Callable[[str], Request | None],
     *,
-    swept: bool,
+    claim: disk.Claim | None,
 ) -> StoredAsset:
     """Store one linked file; one that cannot be had is told of, and does not stop the others.
 
@@ -91,7 +90,7 @@ def _asset(
     """
     try:
         with (
-            disk.replacing(place / f"{number:04d}", swept=swept, suffix=lambda: suffix) as file,
+            disk.replacing(place / f"{number:04d}", suffix=lambda: suffix, claim=claim) as file,
             overheard(file, hashed) as sink,
         ):
             reply = service.follow(asset.request, sink)
@@ -110,14 +109,14 @@ def _asset(
     return StoredAsset(path=asset.path, file=name, bytes=length, sha256=digest)
 
 
-def walked(service: Service, place: Path, parts: Parts, *, swept: bool = False) -> StoredAsset:
+def walked(service: Service, place: Path, parts: Parts, claim: disk.Claim | None = None) -> StoredAsset:
     """Store what comes window by window, a line each as it comes; fewer than promised is told of.
 
     Fewer never take the place of a file of before that holds as much.
     """
     path, problem, count, last = place / f"{parts.name}{PARTS_SUFFIX}", None, 0, b""
     try:
-        with disk.replacing(path, swept=swept) as file, overheard(file, hashed) as sink:
+        with disk.replacing(path, claim=claim) as file, overheard(file, hashed) as sink:
             try:
                 for request in parts.requests:
                     window = _window(service, parts, request)

@@ -111,10 +111,15 @@ class Wanted(Struct, frozen=True, kw_only=True, dict=True):
     query: Callable[[bytes], bytes] | None = None
     #: how a table is written; by its format alone where nothing else is said
     layout: Table | None = None
-    #: whether a manifest keeps the books of the folder: it is swept then, and synced before a line is written
-    recorded: bool = False
+    #: to the folder, where a manifest keeps its books: it is swept then, and synced before a line is written
+    claim: disk.Claim | None = None
     #: takes what has no file of its own to go to
     take: Callable[[BinaryIO], None] = to_stdout
+
+    @property
+    def recorded(self) -> bool:
+        """Whether a manifest keeps the books of the folder."""
+        return self.claim is not None
 
     def path(self, job_id: str) -> str | None:
         """Where one job's file goes; None where it has none. Text, since a batch asks for every job."""

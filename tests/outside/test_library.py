@@ -23,7 +23,7 @@ from jobfetch.providers import PROVIDERS
 from jobfetch.sandbox import BEHAVIOURS, SECRETS, Sandbox
 
 from .program import Program, tree, until
-from .raw import RawServer, reply, saying
+from .raw import DONE, Peer, RawServer, reply, saying
 
 pytestmark = pytest.mark.here
 
@@ -344,3 +344,28 @@ def test_the_types_name_what_there_is_to_import() -> None:
     assert {*library.__all__} <= {*dir(library)}
     with pytest.raises(AttributeError, match="nothing"):
         library.nothing  # type: ignore[attr-defined]  # noqa: B018 - that it fails is the point
+
+
+@pytest.mark.usefixtures("alone")
+def test_what_a_call_that_was_interrupted_had_on_its_way_never_replaces_what_the_next_one_fetched(
+    out: Path, serve: Any
+) -> None:
+    late = threading.Event()
+
+    def talk(peer: Peer) -> None:
+        if peer.number == 1:
+            _thread.interrupt_main()
+            late.wait(60)
+        peer.send(reply(DONE.replace(b'"items":[]', b'"items":[%d]' % peer.number)))
+
+    server: RawServer = serve(talk)
+    how: dict[str, Any] = {"jobs": ["1"], "base_url": server.url, "project": "p", "secrets": {"token": "t"}}
+    before = {*threading.enumerate()}
+    with pytest.raises(KeyboardInterrupt):
+        library.batch("cognite", out, **how)
+    assert library.batch("cognite", out, **how).exit == 0
+    kept = tree(out)
+    assert b'"items":[2]' in kept["1.json"]
+    late.set()
+    until(lambda: not [each for each in threading.enumerate() if each.name == "jobfetch-jobs" and each not in before])
+    assert tree(out) == kept

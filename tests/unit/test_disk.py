@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from jobfetch import disk
 from jobfetch.disk import folder, replacing, safe_name
-from jobfetch.errors import DiskError, ReaderGone
+from jobfetch.errors import DiskError, Interrupted, ReaderGone
 from jobfetch.export import to_stdout
 
 IDS = st.text(min_size=1, max_size=300) | st.sampled_from(
@@ -253,6 +254,37 @@ def test_what_is_older_than_this_process_is_not_its_own_whatever_id_it_bears(tmp
     os.utime(left, (1, 1))
     put(tmp_path / "out")
     assert not left.exists()
+
+
+def test_who_has_no_claim_any_more_puts_nothing_in_its_place(tmp_path: Path) -> None:
+    claim = disk.Claim()
+    disk.place(tmp_path / "1", [b"before"], claim)
+
+    def late() -> Iterator[bytes]:
+        claim.end()
+        yield b"late"
+
+    with pytest.raises(Interrupted):
+        disk.place(tmp_path / "1", late(), claim)
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("1", b"before")]
+
+
+def test_a_claim_has_ended_once_what_was_going_to_its_place_is_there() -> None:
+    claim = disk.Claim()
+    ending = threading.Thread(target=claim.end)
+
+    def use_for_ever() -> None:
+        while True:
+            with claim:
+                pass
+
+    with claim:
+        ending.start()
+        with pytest.raises(Interrupted):
+            use_for_ever()
+        assert ending.is_alive()
+    ending.join(60)
+    assert not ending.is_alive()
 
 
 def test_a_folder_is_swept_with_those_in_it_that_are_named(tmp_path: Path, dead: int) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from jobfetch import flatten
 from jobfetch.blocks import Block, Held
+from jobfetch.disk import Claim
 from jobfetch.errors import NotFound, StillRunning
 from jobfetch.export import Table, tables, write_table
 from jobfetch.fetch import Service, Waiting, Wanted
@@ -75,7 +76,7 @@ def plan(watcher: Any = None) -> Plan:
 def test_a_job_that_runs_costs_its_id_and_when_to_ask_again(begin: Callable[[], Manifest]) -> None:
     books = Books()
     with begin() as manifest, bytes_a_job(500):
-        folder = Folder(plan(), books, manifest)
+        folder = Folder(plan(), books, manifest, Claim())
         for number in range(JOBS):
             job_id = f"job-{number}"
             error = StillRunning(f"{job_id}: the service asks to come back", hint="later", retry_at=NOW)
@@ -91,7 +92,7 @@ def test_a_job_that_runs_costs_its_id_and_when_to_ask_again(begin: Callable[[], 
 def test_what_is_told_of_jobs_that_run_is_of_one_that_runs_still(begin: Callable[[], Manifest]) -> None:
     books = Books()
     with begin() as manifest:
-        folder = Folder(plan(), books, manifest)
+        folder = Folder(plan(), books, manifest, Claim())
         for job_id in ("ended", "runs"):
             folder.wait_for(Item(job_id, State.RUNNING), StillRunning(f"{job_id} runs"))
         del folder.pending["ended"]
