@@ -221,6 +221,15 @@ def recorded_folders(top: Path) -> list[Path]:
     return [each for each in found if _has_manifest(each)]
 
 
+def header_of(folder: Path) -> Header | None:
+    """Whose jobs a folder holds; None where nobody can tell."""
+    try:
+        with (folder / NAME).open("rb") as file:
+            return _header(file.readline(), folder / NAME)
+    except (OSError, ConfigError):
+        return None
+
+
 def _has_manifest(folder: Path) -> bool:
     with disk.explained(folder):
         return (folder / NAME).is_file()

@@ -33,7 +33,7 @@ from jobfetch.fetch.download import MOST_FAILED_ROUNDS, Target, download, left_b
 from jobfetch.fetch.plan import Books, Plan
 from jobfetch.fetch.sources import Allowance, Listed, Named, Source, asker
 from jobfetch.fetch.workers import Stop, aside
-from jobfetch.manifest import FAILURES, NAME, Header, Manifest, refuse_other
+from jobfetch.manifest import FAILURES, NAME, Header, Manifest, header_of, recorded_folders, refuse_other
 from jobfetch.model import Deadline, Format, fingerprint, origin
 from jobfetch.providers import PROVIDERS
 from jobfetch.signals import STOPPING
@@ -355,15 +355,40 @@ def targets_of(desk: Desk, profile: str | None) -> Iterator[Target]:
         named = asked.options.named(service, desk.ui.warn_once, allowance)
         yield Target(place=place, header=head(service.address), source=named)
     elif listing and group and not name:
-        for each in _groups(desk):
+
+        def of(name: str) -> Service:
+            return replace(service, address=replace(service.address, params={**params, group.param: name}))
+
+        listed = _groups(desk)
+        for each in listed:
             if allowance.left == 0:
                 return
-            here = replace(service, address=replace(service.address, params={**params, group.param: each.id}))
-            place = asked.output / disk.safe_name(each.id)
+            here, place = of(each.id), asked.output / disk.safe_name(each.id)
             desk.ui.detail(f"{group.param} {each.id}: {place}")
             yield Target(place=place, header=head(here.address), source=_listed(desk, here, each.total, allowance))
+        if allowance.left is None:
+            # what the project names no more may have jobs that are not all there: they are asked for all the same
+            for name in _left_out(asked.output, group.param, head(service.address), {each.id for each in listed}):
+                here, place = of(name), asked.output / disk.safe_name(name)
+                desk.ui.detail(f"{group.param} {name}, which is listed no more: {place}")
+                source = Named(service=here, ids=(), warn=desk.ui.warn_once, whole=True)
+                yield Target(place=place, header=head(here.address), source=source)
     else:
         yield Target(place=place, header=head(service.address), source=_listed(desk, service, None, allowance))
+
+
+def _left_out(top: Path, param: str, whole: Header, listed: set[str]) -> list[str]:
+    """The lists of a project that have a folder there and that are not among those `listed`, by their values of `param`."""
+    if not top.is_dir():
+        return []
+    headers = [found for place in recorded_folders(top) if place != top and (found := header_of(place))]
+    return sorted(
+        name
+        for found in headers
+        if (name := found.params.get(param, "")) and name not in listed
+        if (found.provider, found.origin) == (whole.provider, whole.origin)
+        if {**found.params, param: ""} == {**whole.params, param: ""}
+    )
 
 
 def _listed(desk: Desk, service: Service, promised: int | None, allowance: Allowance) -> Source:

@@ -12,8 +12,6 @@ from typing import Protocol
 
 from msgspec import Struct
 
-#: Where a field goes on in the next line.
-_FOLD = re.compile(r"[ \t]*\r?\n[ \t]*")
 #: A head that can be read at a glance: each field on a line of its own, and a body of known length. There is one way
 #: only in which a text can match, so that what does not is found out at once.
 _HEAD = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2}) ([ -~]*)\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*\r\n){1,100})\r\n")
@@ -83,6 +81,11 @@ def fields(said: Iterable[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
+def _unfolded(value: str) -> str:
+    """A field that goes on in the next line, in one."""
+    return " ".join(line.strip(" \t") for line in value.splitlines()) if "\n" in value else value
+
+
 def broken(error: Exception) -> Broken:
     """What the standard library's error means for a reply that was waited for."""
     if isinstance(error, TimeoutError):
@@ -100,9 +103,7 @@ class Directly:
         self._answer = answer
         self._done = done
         self.status = answer.status
-        self.headers: Mapping[str, str] = fields(
-            (name, _FOLD.sub(" ", value)) for name, value in answer.headers.raw_items()
-        )
+        self.headers: Mapping[str, str] = fields((name, _unfolded(value)) for name, value in answer.headers.raw_items())
         self.length: int | None = answer.length
 
     def read(self) -> bytes:

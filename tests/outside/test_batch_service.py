@@ -441,6 +441,29 @@ def test_a_list_that_fails_at_first_comes_again_while_one_waits(
     assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 1}), run.said
 
 
+def test_what_is_left_of_a_batch_that_the_project_lists_no_more_is_asked_for(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    told: dict[str, Any] = json.loads(json.dumps(TWO_BATCHES))
+    server = serve(telling(told))
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "-o", out, "--base-url", server.url)
+    assert program(*line).code == 75
+    told["details"] = {"batches": [{"id": "one"}]}
+    for job_id in "34":
+        told[job_id] = {"job_id": job_id, "status": "completed", "result": "https://x.test/file"}
+    told["attachments"] = {}
+    # an other project's folder is none of it
+    other = out / "other"
+    other.mkdir()
+    (other / "manifest.jsonl").write_bytes((out / "two" / "manifest.jsonl").read_bytes().replace(b'"p"', b'"q"'))
+    server.heads.clear()
+    run = program(*line, "--json")
+    assert (run.code, run.verdict["counts"]) == (75, {"running": 2, "succeeded": 2}), run.said
+    assert {path.name for path in out.glob("*/*.json")} == {"3.json", "4.json"}
+    assert "two" not in {last_of(head) for head in server.heads}
+
+
 def test_a_list_that_breaks_midway_goes_on_with_what_it_had_not_named(
     home: Path, out: Path, serve: Callable[[Talk], RawServer]
 ) -> None:

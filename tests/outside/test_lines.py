@@ -83,6 +83,7 @@ GOOD = {
     "a refusal": reply(b'{"error": "no"}', OPEN, status="404 Not Found"),
     "no reason": reply(BODY, OPEN).replace(b"200 OK", b"200"),
     "a folded header": reply(BODY, OPEN).replace(b"\r\n", b"\r\nX-Folded: a\r\n b\r\n", 1),
+    "a header of blanks": reply(BODY, OPEN, "X-Blank: " + " " * 60_000 + "x"),
     "an interim reply": b"HTTP/1.1 100 Continue\r\n\r\n" + reply(BODY, OPEN),
     "early hints": b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n" * 2 + reply(BODY, OPEN),
     "processing": b"HTTP/1.1 102 Processing\r\n\r\n" + CHUNKED,
