@@ -31,6 +31,8 @@ from jobfetch.model import State, StoredAsset, encode, fingerprint
 NAME = "manifest.jsonl"
 FAILURES = "failures.ndjson"
 LOCK = ".jobfetch.lock"
+#: Files that a batch keeps in a folder beside records and tables.
+KEPT = (NAME, FAILURES, LOCK, ".jobfetch.rows")
 #: What the name of the folder of a job's linked files ends in.
 ASSETS = ".assets"
 

@@ -169,7 +169,9 @@ class Ui:
 
     def safe(self, text: str) -> str:
         """Text fit for one line of anything: no secret, no query of an address, no control character."""
-        return clean(shortened(without_queries(self.scrub(text))))
+        told = clean(shortened(without_queries(self.scrub(text))))
+        # a path may hold any byte
+        return told if told.isascii() else told.encode("utf-8", "backslashreplace").decode()
 
     def data(self, line: str) -> None:
         """A line for a machine, as it is; it comes even when quiet."""

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
-from jobfetch import disk, export
+from jobfetch import disk, export, locks
+from jobfetch import rate as rates
 from jobfetch.commands.account import MOST_PATIENCE, Network, account_of, refuse_empty, stdin_text
-from jobfetch.commands.batch import Options, Session, conclude, connected, header, settled, taken_by
+from jobfetch.commands.batch import (
+    Options,
+    Session,
+    connected,
+    header,
+    heard,
+    put_in_order,
+    settled,
+    taken_by,
+)
 from jobfetch.commands.ending import announce
-from jobfetch.commands.progress import size
+from jobfetch.commands.progress import Teller, size
 from jobfetch.commands.report import Common, Report, run
 from jobfetch.errors import (
     ConfigError,
@@ -30,12 +42,13 @@ from jobfetch.errors import (
     recorded,
 )
 from jobfetch.fetch import Wanted
-from jobfetch.fetch.after import reason
+from jobfetch.fetch.after import in_order, reason
 from jobfetch.fetch.attempt import counted
-from jobfetch.fetch.download import Target
+from jobfetch.fetch.download import Target, download
 from jobfetch.fetch.plan import Books
 from jobfetch.fetch.sources import Named
-from jobfetch.manifest import NAME, Header, Manifest, recorded_folders
+from jobfetch.fetch.streak import Streak
+from jobfetch.manifest import ASSETS, LOCK, NAME, Entry, Header, Manifest, recorded_folders
 from jobfetch.model import Format, Json, Tally
 from jobfetch.providers import PROVIDERS
 from jobfetch.ui import Ui
@@ -55,6 +68,7 @@ _NOTHING: dict[str, Json] = {
     "bytes": 0,
     "oldest_pending": None,
     "failures": {},
+    "unreadable": 0,
 }
 
 
@@ -68,6 +82,46 @@ def folders_of(place: str) -> list[Path]:
     return found
 
 
+def _manifests(ui: Ui, report: Report, folder: str, problems: list[JobfetchError]) -> Iterator[Manifest | Path]:
+    """The manifest of each folder, open while it is looked at; the folder where nothing is recorded yet.
+
+    One that cannot be looked into is a problem of its own, and so are lines of one that nobody can read.
+    """
+    unreadable = 0
+    for place in folders_of(folder):
+        try:
+            manifest = Manifest.read(place)
+        except (ConfigError, DiskError) as error:
+            problems.append(error)
+            continue
+        if manifest is None:
+            yield place
+            continue
+        with manifest:
+            report.provider = manifest.header.provider
+            unreadable += manifest.unreadable
+            if manifest.unreadable:
+                ui.warn(
+                    f"{manifest.folder / NAME}: {manifest.unreadable} lines cannot be read, and what they told is not known"
+                )
+            yield manifest
+    if unreadable:
+        problems.append(
+            Partial(
+                f"{unreadable} lines of a manifest cannot be read: nobody knows which jobs they told of",
+                hint="run the batch download again: it asks for those jobs; then delete the lines",
+            )
+        )
+
+
+def _raise_first(ui: Ui, problems: list[JobfetchError]) -> None:
+    """Raise what went wrong first; tell of the rest."""
+    for other in problems[1:]:
+        ui.warn(other.message)
+    if problems:
+        raise problems[0]
+
+
 # --- status ---
 
 
@@ -76,19 +130,14 @@ def status(folder: str, common: Common) -> int:
 
     def work(ui: Ui, report: Report) -> None:
         report.tally, report.data = Tally(), []
-        for place in folders_of(folder):
-            manifest = Manifest.read(place)
-            if manifest is None:
-                told = {"folder": str(place), **_NOTHING}
-            else:
-                with manifest:
-                    report.provider = manifest.header.provider
-                    _warn_of_lines(ui, manifest)
-                    told = _state_of(manifest, report.tally)
+        problems: list[JobfetchError] = []
+        for each in _manifests(ui, report, folder, problems):
+            told = {"folder": str(each), **_NOTHING} if isinstance(each, Path) else _state_of(each, report.tally)
             report.data.append(told)
             if not common.json:
                 export.to_stdout("".join(ui.safe(line) + "\n" for line in _as_text(told)).encode())
         report.states_told = True
+        _raise_first(ui, problems)
 
     return run(common, work)
 
@@ -124,6 +173,7 @@ def _state_of(manifest: Manifest, tally: Tally) -> dict[str, Json]:
         "bytes": length,
         "oldest_pending": oldest,
         "failures": dict(causes.most_common()),
+        "unreadable": manifest.unreadable,
     }
 
 
@@ -139,6 +189,7 @@ def _as_text(told: dict[str, Json]) -> list[str]:
     ]
     lines += [f"  pending   since {told['oldest_pending']}"] if told["oldest_pending"] else []
     lines += [f"  failed    {number} {cause}" for cause, number in told["failures"].items()]
+    lines += [f"  unknown   {told['unreadable']} lines that cannot be read"] if told["unreadable"] else []
     return lines
 
 
@@ -146,31 +197,21 @@ def _as_text(told: dict[str, Json]) -> list[str]:
 
 
 class _Missing(Struct, frozen=True):
-    """The jobs of a folder that are to be asked for again."""
+    """The jobs of a folder that are to be asked for again, and whether all else in it is as a run leaves it."""
 
     place: Path
     header: Header
     ids: list[str]
+    in_order: bool
 
 
-def _manifests(ui: Ui, report: Report, folder: str) -> Iterator[Manifest]:
-    """The manifest of each folder, open while it is looked at; one in which nothing is recorded yet is told of."""
-    for place in folders_of(folder):
-        manifest = Manifest.read(place)
-        if manifest is None:
-            ui.note(f"{place}: nothing is recorded yet")
-            continue
-        with manifest:
-            report.provider = manifest.header.provider
-            _warn_of_lines(ui, manifest)
-            yield manifest
-
-
-def _warn_of_lines(ui: Ui, manifest: Manifest) -> None:
-    if manifest.unreadable:
-        ui.warn(
-            f"{manifest.folder / NAME}: {manifest.unreadable} lines cannot be read, and what they told is not known"
-        )
+def _missing(ui: Ui, each: Manifest | Path, ids: Callable[[Manifest], Iterable[str]]) -> Iterator[_Missing]:
+    if isinstance(each, Path):
+        ui.note(f"{each}: nothing is recorded yet")
+        return
+    # what a download was content with is not known here
+    kinds = (_STRICT, replace(_STRICT, allow_partial=True))
+    yield _Missing(each.folder, each.header, list(ids(each)), in_order(each, *kinds))
 
 
 # --- verify ---
@@ -189,31 +230,28 @@ def verify(folder: str, common: Common, network: Network, options: Options, *, r
     def work(ui: Ui, report: Report) -> None:
         with announce(ui, report, options.endings(), *taken_by(folder)):
             refuse_empty(network, options)
-            bad: list[_Missing] = []
-            report.data, unreadable = [], 0
-            for manifest in _manifests(ui, report, folder):
+            report.data, bad, problems = [], list[_Missing](), list[JobfetchError]()
+
+            def differing(manifest: Manifest) -> list[str]:
                 found = list(differences(manifest))
-                unreadable += manifest.unreadable
-                bad.append(_Missing(manifest.folder, manifest.header, [each.job_id for each in found]))
                 report.data += _told(ui, common, manifest.folder, found)
+                return [each.job_id for each in found]
+
+            for each in _manifests(ui, report, folder, problems):
+                bad += _missing(ui, each, differing)
             ui.note(f"{len(report.data)} differences")
-            if report.data and not repair:
-                raise Partial(
-                    f"{len(report.data)} files are not what was written",
-                    hint="--repair asks the service for them again",
+            if repair:
+                _again(ui, report, network, options, bad, problems=problems)
+            elif report.data:
+                problems.append(
+                    Partial(
+                        f"{len(report.data)} files are not what was written",
+                        hint="--repair asks the service for them again",
+                    )
                 )
-            _again(ui, report, network, options, bad)
-            _refuse_unreadable(unreadable)
+            _raise_first(ui, problems)
 
     return run(common, work)
-
-
-def _refuse_unreadable(lines: int) -> None:
-    if lines:
-        raise Partial(
-            f"{lines} lines of a manifest cannot be read: nobody knows which jobs they told of",
-            hint="run the batch download again: it asks for those jobs; then delete the lines",
-        )
 
 
 def _told(ui: Ui, common: Common, place: Path, found: list[Difference]) -> list[dict[str, Json]]:
@@ -240,14 +278,13 @@ def retry(folder: str, common: Common, network: Network, options: Options) -> in
         with announce(ui, report, options.endings(), *taken_by(folder)):
             refuse_empty(network, options)
             wanted = replace(_STRICT, allow_partial=options.allow_partial)
-            left, unreadable = [], 0
-            for manifest in _manifests(ui, report, folder):
-                left.append(_Missing(manifest.folder, manifest.header, list(_left(manifest, wanted))))
-                unreadable += manifest.unreadable
+            left, problems = list[_Missing](), list[JobfetchError]()
+            for each in _manifests(ui, report, folder, problems):
+                left += _missing(ui, each, partial(_left, wanted=wanted))
             if left and not any(each.ids for each in left):
                 ui.note("nothing is missing")
-            _again(ui, report, network, options, left)
-            _refuse_unreadable(unreadable)
+            _again(ui, report, network, options, left, problems=problems)
+            _raise_first(ui, problems)
 
     return run(common, work)
 
@@ -255,48 +292,106 @@ def retry(folder: str, common: Common, network: Network, options: Options) -> in
 def _left(manifest: Manifest, wanted: Wanted) -> Iterator[str]:
     """The jobs that are not all there, as far as that is wanted, or of which another try may bring more."""
     for entry in manifest.entries():
-        if not entry.done or counted(entry, wanted) is not Exit.DONE or not entry.intact(manifest.folder):
+        if _is_left(entry, manifest.folder, wanted):
             yield entry.job_id
 
 
-def _again(ui: Ui, report: Report, network: Network, options: Options, left: list[_Missing]) -> None:
-    """Ask for these jobs of these folders, as the folders' own manifests say; trouble in one is none of the others."""
-    started, whole = time.monotonic(), Books()
+def _is_left(entry: Entry, folder: Path, wanted: Wanted) -> bool:
+    return not entry.done or counted(entry, wanted) is not Exit.DONE or not entry.intact(folder)
+
+
+class _Shared(Struct):
+    """What the folders of one account at one service share: its pace, and whether it is to be asked at all."""
+
+    gates: list[rates.Gate] = field(default_factory=list)
+    streak: Streak = field(default_factory=Streak)
+
+
+def _again(
+    ui: Ui,
+    report: Report,
+    network: Network,
+    options: Options,
+    left: list[_Missing],
+    *,
+    problems: list[JobfetchError],
+) -> None:
+    """Ask for these jobs of these folders, as the folders' own manifests say; trouble in one is none of the others.
+
+    Whatever else a run that was killed left undone in a folder is done as well.
+    """
+    started, whole, shared = time.monotonic(), Books(), defaultdict[Any, _Shared](_Shared)
     if network.secret_stdin and any(each.ids for each in left):
         # it can be read only once, and each folder has a connection of its own
         network = replace(network, secret_text=stdin_text(report.provider or "PROVIDER", MOST_PATIENCE))
-    problems: list[tuple[str, JobfetchError]] = []
-    for each in left:
-        if not each.ids:
-            continue
-        report.provider = each.header.provider
-        # what ends one folder's run, its credential that is refused, ends no other
-        books = Books(tally=whole.tally, progress=whole.progress)
-        try:
-            _fill(ui, report, each, _session_of(each, network, options, started), books)
-        except (DiskError, Interrupted, Terminated, ReaderGone):
-            raise
-        except JobfetchError as error:
-            problems.append((each.header.provider, error))
-    for _, other in problems[1:]:
-        ui.warn(other.message)
-    if problems:
-        report.provider, first = problems[0]
-        raise first
+    teller = Teller(ui, lambda: None, time.monotonic)
+    troubled: list[str] = []
+    try:
+        for each in left:
+            if not each.ids and each.in_order:
+                continue
+            report.provider = each.header.provider
+            account = shared[each.header.provider, each.header.origin, each.header.profile]
+            # what ends one folder's run, a job of its own that nobody may see, ends no other
+            books = Books(tally=whole.tally, progress=whole.progress, streak=account.streak)
+            try:
+                session = _session_of(each, network, options, started)
+                if not each.ids:
+                    _tidy(ui, report, each, session)
+                elif not account.streak.error:
+                    _fill(ui, report, each, session, books, gates=account.gates)
+            except (Interrupted, Terminated, ReaderGone):
+                raise
+            except JobfetchError as error:
+                problems.append(error)
+                troubled.append(each.header.provider)
+        report.provider = next(iter(troubled), report.provider)
+    finally:
+        ui.stop()
+        if any(each.ids for each in left):
+            teller.ended(whole)
 
 
-def _fill(ui: Ui, report: Report, missing: _Missing, session: Session, books: Books) -> None:
+def _tidy(ui: Ui, report: Report, each: _Missing, session: Session) -> None:
+    """Put a folder in order in which no job is missing; nobody is asked."""
+    with heard() as stop, locks.locked(each.place / LOCK, 0.0):
+        disk.sweep(each.place, ASSETS)
+        with Manifest.begin(each.place, each.header) as manifest:
+            put_in_order(ui, report, session, manifest, replace(session.asked.wanted(), output=each.place), stop)
+    if stop.error:
+        raise stop.error
+
+
+def _fill(
+    ui: Ui, report: Report, missing: _Missing, session: Session, books: Books, *, gates: list[rates.Gate]
+) -> None:
     """Ask for the jobs of one folder."""
-    with connected(ui, report, session, named=True, refresh=True, books=books) as desk:
+    with connected(ui, report, session, named=True, refresh=True, books=books, gates=gates) as desk:
         service = desk.plan.service
         # made anew from what will be asked: another address than the folder's own is refused
         asked = header(service.provider, session.asked, session.account.profile, service.address)
-        source = Named(service=service, ids=missing.ids, warn=ui.warn_once)
+        source = Named(service=service, ids=_still_missing(missing), warn=ui.warn_once, typed=False)
         try:
-            conclude(desk, iter([Target(place=missing.place, header=asked, source=source)]))
+            download(
+                desk.plan, desk.books, iter([Target(place=missing.place, header=asked, source=source)]), desk.finish
+            )
         except JobfetchError as error:
             # whatever else went wrong here: whoever stopped it wants no other folder to be begun
             raise desk.plan.stop.error or error from None
+    if desk.plan.stop.error:
+        raise desk.plan.stop.error
+
+
+def _still_missing(missing: _Missing) -> Iterator[str]:
+    """The jobs that are missing still, now that nobody else works in the folder."""
+    if (manifest := Manifest.read(missing.place)) is None:
+        yield from missing.ids
+        return
+    with manifest:
+        for job_id in missing.ids:
+            entry = manifest.last(job_id)
+            if entry is None or _is_left(entry, missing.place, _STRICT) or entry.difference(missing.place, verify=True):
+                yield job_id
 
 
 def _session_of(missing: _Missing, network: Network, options: Options, started: float) -> Session:

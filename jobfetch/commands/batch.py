@@ -78,8 +78,8 @@ class Options(Struct, frozen=True, kw_only=True):
         return Named(service=service, ids=self.jobs or (), warn=warn, allowance=allowance)
 
     def endings(self) -> Endings:
-        """Who is to be told how it ended."""
-        return Endings(report=self.report, prom=self.prom, ping=self.ping)
+        """Who is to be told how it ended; of a dry run nobody, since nothing was done."""
+        return Endings() if self.dry_run else Endings(report=self.report, prom=self.prom, ping=self.ping)
 
 
 def fetch(provider: str, common: Common, network: Network, options: Options) -> int:
@@ -88,7 +88,8 @@ def fetch(provider: str, common: Common, network: Network, options: Options) -> 
     def work(ui: Ui, report: Report) -> None:
         started = time.monotonic()
         report.provider = provider
-        with announce(ui, report, options.endings(), *taken_by(options.output, options.jobs)):
+        taken = taken_by(options.output, options.jobs)
+        with announce(ui, report, options.endings(), *taken, folder=options.output):
             refuse_empty(network, options)
             account = account_of(provider, report, network)
             session = Session(account, network, settled(account, options, secret_stdin=network.secret_stdin), started)
@@ -185,20 +186,22 @@ def connected(
     named: bool,
     refresh: bool = False,
     books: Books | None = None,
+    gates: list[rates.Gate] | None = None,
     stops: Callable[[], AbstractContextManager[Stop]] | None = None,
 ) -> Iterator[Desk]:
     """Settings, credentials, connections, the gate, and signals that are heard in order.
 
-    `books` are those of the whole run, where it works with more than one connection. `stops` hears whoever wants it to
-    end; signals, where nothing else is said.
+    `books` and the one of `gates` are those of the whole run, where it works with more than one connection; the first
+    puts the gate there. `stops` hears whoever wants it to end; signals, where nothing else is said.
     """
     asked, books = session.asked, books or Books()
     if asked.options.wait:
         _open_many()
-    gates: list[rates.Gate] = []
+    gates = [] if gates is None else gates
 
     def gate(deadline: Deadline) -> rates.Gate:
-        gates.append(rates.Gate(asked.rate, deadline, now=_now, sleep=time.sleep))
+        if not gates:
+            gates.append(rates.Gate(asked.rate, deadline, now=_now, sleep=time.sleep))
         return gates[0]
 
     options = asked.options
@@ -242,8 +245,12 @@ def conclude(desk: Desk, targets: Iterator[Target]) -> None:
 
 
 def _finish(ui: Ui, report: Report, plan: Plan, session: Session, folder: Folder) -> None:
+    put_in_order(ui, report, session, folder.manifest, folder.plan.wanted, plan.stop)
+
+
+def put_in_order(ui: Ui, report: Report, session: Session, manifest: Manifest, wanted: Wanted, stop: Stop) -> None:  # noqa: PLR0917
     """What a folder needs once nothing more is to come: its failures, its tables, and what to do about them."""
-    asked, manifest, wanted = session.asked, folder.manifest, folder.plan.wanted
+    asked = session.asked
     report.outputs.append(str(manifest.folder / NAME))
     path = write_failures(manifest, wanted)
     if path:
@@ -252,19 +259,23 @@ def _finish(ui: Ui, report: Report, plan: Plan, session: Session, folder: Folder
         ui.note(f"  next: {shlex.join(retry_line(manifest, session.network, asked))}")
 
     def check() -> None:
-        if plan.stop.error:
-            raise plan.stop.error
+        if stop.error:
+            raise stop.error
 
     def gone(path: Path) -> None:
         ui.warn_once(
-            f"{path} is recorded and not there, so that it has no rows: jobfetch batch retry {manifest.folder}"
+            f"{path} is recorded and not there, so that it has no rows: "
+            f"jobfetch batch retry {shlex.quote(str(manifest.folder))}"
         )
 
-    if asked.shape is not Format.RAW and not plan.stop.asked:
+    if asked.shape is not Format.RAW and not stop.asked:
+        if manifest.unreadable:
+            ui.warn(
+                f"{manifest.folder / NAME}: {manifest.unreadable} lines cannot be read, so that their jobs have no rows"
+            )
         shape = asked.shape if asked.shape.tabular else None
-        anew = asked.options.format is not None
-        tables = write_tables(plan.service, wanted, manifest, shape, anew=anew, check=check, missing=gone)
-        report.outputs += map(str, tables)
+        anew, spec = asked.options.format is not None, session.account.provider
+        report.outputs += map(str, write_tables(spec, wanted, manifest, shape, anew=anew, check=check, missing=gone))
 
 
 def _tell_failures(ui: Ui, manifest: Manifest, wanted: Wanted) -> None:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from jobfetch import __version__, disk
 from jobfetch.commands.report import Report
 from jobfetch.errors import Exit, JobfetchError, UsageError
+from jobfetch.manifest import KEPT, NAME
 from jobfetch.model import Deadline, Json, Purpose, Request, Verdict, encode, rfc3339
 from jobfetch.signals import held_back
 from jobfetch.ui import Ui
@@ -32,10 +33,11 @@ class Endings(Struct, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def announce(ui: Ui, report: Report, endings: Endings, *taken: str | Path) -> Iterator[None]:
+def announce(ui: Ui, report: Report, endings: Endings, *taken: str | Path, folder: str | None = None) -> Iterator[None]:
     """Tell that a run begins, and have its verdict told once there is one.
 
-    A ping goes out last of all, since it alone may take its time. `taken` are files that neither report may replace.
+    A ping goes out last of all, since it alone may take its time. `taken` are files that neither report may replace;
+    the `folder` that is to be filled is made for a report in it.
     """
     _check_files(endings, taken)
     began, clock = datetime.now(UTC), time.monotonic()
@@ -44,22 +46,25 @@ def announce(ui: Ui, report: Report, endings: Endings, *taken: str | Path) -> It
         # whoever knows the address can speak for us
         ui.learn(endings.ping)
 
-    def write(verdict: Verdict) -> None:
-        provider = report.provider or ""
-        seconds = round(time.monotonic() - clock, 3)
+    def seconds() -> float:
+        return round(time.monotonic() - clock, 3)
+
+    def write_prom(verdict: Verdict) -> None:
         if endings.prom:
-            _write(Path(endings.prom), prometheus(provider, verdict, began, seconds))
+            _write(endings.prom, prometheus(report.provider or "", verdict, began, seconds()), folder)
+
+    def write_report(verdict: Verdict) -> None:
         if endings.report:
-            told: dict[str, Json] = {"schema": REPORT_SCHEMA, "provider": provider, "version": __version__}
-            value = {**told, "started_at": rfc3339(began), "seconds": seconds, **verdict.as_json()}
-            _write(Path(endings.report), encode(ui.scrub_all(value)) + b"\n")
+            told = {"schema": REPORT_SCHEMA, "provider": report.provider or "", "version": __version__}
+            value: Json = {**told, "started_at": rfc3339(began), "seconds": seconds(), **verdict.as_json()}
+            _write(endings.report, encode(ui.scrub_all(value)) + b"\n", folder)
 
     def ping(code: Exit) -> None:
         if endings.ping:
             # a job that still runs is no failure
             _ping(ui, endings.ping, "" if code in {Exit.DONE, Exit.RUNNING} else "/fail")
 
-    report.afterwards.append(write)
+    report.afterwards += [write_prom, write_report]
     report.farewells.append(ping)
     if endings.ping:
         # only now: whoever is told that it began is told how it ended, whatever comes in between
@@ -85,9 +90,27 @@ def prometheus(provider: str, verdict: Verdict, began: datetime, seconds: float)
     return ("\n".join(lines) + "\n").encode()
 
 
-def _write(path: Path, data: bytes) -> None:
-    with disk.replacing(path) as file:
+def _write(path: str, data: bytes, folder: str | None) -> None:
+    place = Path(path)
+    if folder and place.parent.resolve() == Path(folder).resolve():
+        # a first run may end before it makes its folder
+        disk.folder(place.parent)
+    with disk.replacing(place) as file:
         file.write(data)
+
+
+#: How files begin that a report may replace in a folder of a batch: reports of before.
+_OURS = (b'{"schema":"jobfetch.report/', b"# HELP jobfetch_batch_")
+
+
+def _is_kept(path: Path) -> bool:
+    """Whether a batch keeps such a file, or this is one in a folder of its own and no report."""
+    if path.name in KEPT or path.stem == "rows":
+        return True
+    if not (path.parent / NAME).is_file() or not path.is_file():
+        return False
+    with disk.explained(path), path.open("rb") as file:
+        return not file.read(max(map(len, _OURS))).startswith(_OURS)
 
 
 def _check_files(endings: Endings, taken: tuple[str | Path, ...]) -> None:
@@ -97,6 +120,8 @@ def _check_files(endings: Endings, taken: tuple[str | Path, ...]) -> None:
             raise UsageError(f"{option} wants a file", hint="name one; --json prints the verdict on standard output")
         if path and (other := others.get(Path(path).resolve())):
             raise UsageError(f"{option} {path} would replace {other}", hint="name another file")
+        if path and _is_kept(Path(path)):
+            raise UsageError(f"{option} {path} is a name or a file of a batch itself", hint="name another file")
         others |= {Path(path).resolve(): "what the other report says"} if path else {}
 
 

@@ -123,33 +123,41 @@ def run(common: Common, work: Callable[[Ui, Report], None]) -> int:
         finally:
             ui.stop()
         with _undisturbed():
-            code = _say(ui, common, report, _told(ui, report, error))
+            verdict = _told(ui, report, report.verdict(error))
+            if failed := _say(ui, common, report, verdict):
+                # the files must say what the process ends with
+                verdict = _told(ui, report, report.verdict(failed))
         try:
             for tell in report.farewells:
-                tell(Exit(code))
+                tell(verdict.exit)
         except KeyboardInterrupt:
             # the verdict is out, and stands
             ui.warn("interrupted before everybody was told how it ended")
-        return code
+        return int(verdict.exit)
 
 
-def _told(ui: Ui, report: Report, error: JobfetchError | None) -> Verdict:
-    """The verdict, once everybody else has it; one who cannot be told makes a success none."""
-    verdict = report.verdict(error)
+def _told(ui: Ui, report: Report, verdict: Verdict) -> Verdict:
+    """The verdict, once everybody else has it; one who cannot be told makes a success none, and the others hear of that."""
+    told: list[Callable[[Verdict], None]] = []
     for tell in report.afterwards:
         try:
             tell(verdict)
         except JobfetchError as failed:
-            if verdict.exit is Exit.DONE:
-                verdict = report.verdict(failed)
-            else:
+            if verdict.exit is not Exit.DONE:
                 ui.error(failed)
+                continue
+            verdict = report.verdict(failed)
+            for before in told:
+                before(verdict)
+        else:
+            told.append(tell)
     return verdict
 
 
-def _say(ui: Ui, common: Common, report: Report, verdict: Verdict) -> int:
+def _say(ui: Ui, common: Common, report: Report, verdict: Verdict) -> JobfetchError | None:
+    """Say the verdict where it belongs; the error, where standard output does not take it."""
     if verdict.exit is Exit.READER_GONE:
-        return int(verdict.exit)
+        return None
     if common.json:
         line = encode(ui.scrub_all(verdict.as_json()))
         if report.stdout_is_data:
@@ -158,8 +166,8 @@ def _say(ui: Ui, common: Common, report: Report, verdict: Verdict) -> int:
             try:
                 export.to_stdout(line + b"\n")
             except JobfetchError as error:
-                return int(error.exit)
-        return int(verdict.exit)
+                return error
+        return None
     if verdict.error:
         for outcome in report.outcomes:
             if outcome.error and not (report.states_told and outcome.state):
@@ -168,7 +176,7 @@ def _say(ui: Ui, common: Common, report: Report, verdict: Verdict) -> int:
             ui.error(verdict.error, provider=verdict.provider, job_id=verdict.job_id)
         if verdict.exit is Exit.RUNNING:
             ui.note(f"  again: {shlex.join(['jobfetch', *sys.argv[1:]])}")
-    return int(verdict.exit)
+    return None
 
 
 def _bug(ui: Ui, bug: Exception, *, verbose: int) -> int:

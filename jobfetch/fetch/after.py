@@ -5,16 +5,20 @@ Both are made from what lies on disk, so that a run which was killed and one tha
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from pathlib import Path
+from typing import IO
 
 from jobfetch import disk, export
 from jobfetch.errors import Exit
 from jobfetch.fetch.attempt import counted
 from jobfetch.fetch.rows import maker
-from jobfetch.fetch.service import Service, Wanted
-from jobfetch.manifest import FAILURES, Entry, Manifest, Problem
+from jobfetch.fetch.service import Wanted
+from jobfetch.manifest import FAILURES, LOCK, NAME, Entry, Manifest, Problem
 from jobfetch.model import Format, encode
+from jobfetch.spec import Provider
 
 #: Holds the path or view of `--rows`, so that a later run which only keeps a table up to date makes it of the same rows.
 ROWS = ".jobfetch.rows"
@@ -35,17 +39,46 @@ def reason(entry: Entry) -> Problem:
 def write_failures(manifest: Manifest, wanted: Wanted) -> Path | None:
     """The list of failures, sorted by id, which `--jobs` takes; no such file where nothing has failed."""
     path = manifest.folder / FAILURES
-    # ids only: there may be very many
-    bad = sorted(entry.job_id for entry in failed(manifest, wanted))
-    if not bad:
+    lines = _failures(manifest, wanted)
+    if (first := next(lines, None)) is None:
         with disk.explained(path):
             path.unlink(missing_ok=True)
         return None
     with disk.replacing(path, swept=True) as file:
-        for entry in filter(None, map(manifest.last, bad)):
-            told = {"job_id": entry.job_id, "state": entry.state, "error": reason(entry)}
-            file.write(encode(told) + b"\n")
+        file.write(first)
+        file.writelines(lines)
     return path
+
+
+def _failures(manifest: Manifest, wanted: Wanted) -> Iterator[bytes]:
+    # ids only: there may be very many
+    bad = sorted(entry.job_id for entry in failed(manifest, wanted))
+    for entry in filter(None, map(manifest.last, bad)):
+        yield encode({"job_id": entry.job_id, "state": entry.state, "error": reason(entry)}) + b"\n"
+
+
+def in_order(manifest: Manifest, *wanted: Wanted) -> bool:
+    """Whether a folder was left as a run leaves it that came to its end, with one of these as what was wanted.
+
+    Somebody may have been killed between the last line of the manifest and what is made of it.
+    """
+    folder = manifest.folder
+    with disk.explained(folder):
+        if (folder / LOCK).exists():
+            return False
+        written = (folder / NAME).stat().st_mtime_ns
+        tables = [folder / f"rows.{shape}" for shape in tables_of(folder, None)]
+        if any(table.stat().st_mtime_ns < written for table in tables):
+            return False
+        path = folder / FAILURES
+        there = path.open("rb") if path.is_file() else io.BytesIO()
+        with there:
+            return any(_same(there, _failures(manifest, each)) for each in wanted)
+
+
+def _same(file: IO[bytes], lines: Iterator[bytes]) -> bool:
+    file.seek(0)
+    return all(line == other for line, other in zip_longest(file, lines))
 
 
 def tables_of(folder: Path, asked: Format | None) -> list[Format]:
@@ -54,7 +87,7 @@ def tables_of(folder: Path, asked: Format | None) -> list[Format]:
 
 
 def write_tables(
-    service: Service,
+    provider: Provider,
     wanted: Wanted,
     manifest: Manifest,
     asked: Format | None,
@@ -75,7 +108,7 @@ def write_tables(
     asked_rows = _remembered(manifest.folder, wanted.rows, anew=anew)
     from jobfetch.fetch.found import Recorded  # noqa: PLC0415 - a run that makes no table does not need it
 
-    rows = Recorded(manifest, maker(service.provider, asked_rows), check, missing)
+    rows = Recorded(manifest, maker(provider, asked_rows), check, missing)
     for shape in shapes:
         path = manifest.folder / f"rows.{shape}"
         with disk.replacing(path, swept=True) as file:

@@ -121,6 +121,8 @@ class Named(Struct, frozen=True, kw_only=True):
     #: where the last id stands, as an error says it; nothing where nobody needs to be told
     where: Callable[[], str] = lambda: ""
     allowance: Allowance = field(default_factory=Allowance)
+    #: whether the user gave them, and is told of one that the service cannot have given out
+    typed: bool = True
     seen: set[int] = field(default_factory=set)
     whole: bool = False
     live: bool = False
@@ -144,7 +146,8 @@ class Named(Struct, frozen=True, kw_only=True):
     def _fresh(self) -> Iterator[str]:
         for job_id in self.ids:
             try:
-                check_job_id(self.service.provider, job_id)
+                if self.typed:
+                    check_job_id(self.service.provider, job_id)
             except UsageError as error:
                 if place := self.where():
                     raise UsageError(

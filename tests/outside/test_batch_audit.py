@@ -1,6 +1,7 @@
 """`batch status`, `verify` and `retry` from outside, and those who are told elsewhere how a run ended."""
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -220,7 +221,7 @@ def test_a_line_of_the_manifest_that_cannot_be_read_is_told_of_and_makes_no_fold
     whole = tree(out)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + lines[1][:30] + b"\n" + b"".join(lines[2:]))
-    for command, code in (("status", 0), ("verify", 8), ("retry", 8)):
+    for command, code in (("status", 8), ("verify", 8), ("retry", 8)):
         run = here("batch", command, out)
         assert run.code == code, run.said
         assert "1 lines cannot be read" in run.said
@@ -235,3 +236,143 @@ def test_a_table_says_that_a_line_of_the_manifest_cannot_be_read(here: Program, 
     run = here("export", out, "-f", "csv")
     assert run.code == 0
     assert f"{path}: 1 lines cannot be read" in run.said
+
+
+# --- runs that ended before everything was in order ---
+
+
+@pytest.mark.parametrize("command", [("retry",), ("verify", "--repair")], ids=" ".join)
+def test_what_a_killed_run_left_undone_is_done_by_asking_again_and_nobody_is_asked(
+    jobfetch: Program, sandbox: Sandbox, out: Path, command: tuple[str, ...]
+) -> None:
+    assert jobfetch(*ONE, "batch-3", "-o", out, "-f", "csv", "--reproducible").code == 0
+    whole = tree(out)
+    place = out / "batch-3"
+    # as if it had been killed between the last line of the manifest and the table
+    (place / "rows.csv").write_text("old\n")
+    (place / "failures.ndjson").write_text('{"job_id":"job-0001","state":"failed"}\n')
+    (place / ".jobfetch.lock").touch()
+    os.utime(place / "rows.csv", (1, 1))
+    sandbox.clear()
+    line = ("batch", *command, str(out), "--reproducible")
+    assert jobfetch(*line).code == 0
+    assert tree(out) == whole
+    # and once it is in order, nothing is written
+    before = (place / "rows.csv").stat().st_mtime_ns
+    assert jobfetch(*line, JOBFETCH_PLAYMENT_API_KEY="").code == 0
+    assert ((place / "rows.csv").stat().st_mtime_ns, sandbox.asked()) == (before, ())
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [(("retry",), 3), (("verify", "--repair"), 3), (("verify",), 3), (("status",), 3)],
+    ids=lambda line: line if isinstance(line, int) else " ".join(line),
+)
+def test_a_manifest_that_is_none_keeps_no_other_folder_from_being_looked_into(
+    here: Program, out: Path, line: tuple[str, ...], *, code: int
+) -> None:
+    assert here(*ONE, "batch-3", "-o", out).code == 0
+    gone = min((out / "batch-3").glob("*.json"))
+    gone.unlink()
+    (out / "a").mkdir()
+    (out / "a" / "manifest.jsonl").write_text("mine\n")
+    run = here("batch", *line, out, "--json")
+    assert run.code == code, run.said
+    assert "a/manifest.jsonl" in run.verdict["error"]["message"]
+    if line[-1] in {"retry", "--repair"}:
+        assert gone.is_file()
+    else:
+        assert "batch-3" in json.dumps(run.verdict["data"])
+
+
+def test_a_folder_that_cannot_be_locked_keeps_no_other_from_being_asked_again(here: Program, out: Path) -> None:
+    for name in ("a", "b"):
+        assert here("batch", "download", "cognite", "--jobs", "-", "-o", out / name, stdin=b"200\n").code == 0
+        (out / name / "200.json").unlink()
+    (out / "a" / ".jobfetch.lock").mkdir()
+    assert here("batch", "retry", out).code == 12
+    assert [(out / name / "200.json").is_file() for name in ("a", "b")] == [False, True]
+
+
+def test_a_job_that_nobody_can_ask_for_keeps_no_other_from_being_asked_again(here: Program, out: Path) -> None:
+    assert here("batch", "download", "cognite", "--jobs", "-", "-o", out, stdin=b"200\n").code == 0
+    manifest = out / "manifest.jsonl"
+    line = manifest.read_bytes().splitlines()[-1]
+    manifest.write_bytes(
+        manifest.read_bytes() + line.replace(b'"200"', b'"a\\u0001"').replace(b"200.json", b"x") + b"\n"
+    )
+    (out / "200.json").unlink()
+    run = here("batch", "retry", out)
+    assert run.code != 2, run.said
+    assert (out / "200.json").is_file()
+
+
+def test_folders_of_one_service_are_asked_again_at_one_pace(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    server = serve(lambda peer: peer.send(reply(b"{}", "retry-after: 7200", status="429 Too Many Requests")))
+    program = Program(home, {"JOBFETCH_COGNITE_TOKEN": "t", "JOBFETCH_COGNITE_PROJECT": "p"})
+    at = ("--base-url", server.url, "--retries", "0", "--timeout")
+    for name in ("a", "b", "c"):
+        program("batch", "download", "cognite", "--jobs", "-", "-o", out / name, *at, "8h", stdin=b"1\n")
+    server.heads.clear()
+    run = program("batch", "retry", out, *at, "10m")
+    assert (run.code, len(server.heads)) == (75, 1), run.said
+
+
+# --- files in which others look for the verdict ---
+
+
+@pytest.mark.parametrize(("broken", "kept"), [("--prom", "--report"), ("--report", "--prom")])
+def test_a_report_that_cannot_be_written_costs_no_other_one_and_all_say_how_the_run_ended(
+    here: Program, out: Path, broken: str, kept: str
+) -> None:
+    told = out / "told"
+    run = here(*ONE, "batch-3", "-o", out, broken, out / "none" / "x", kept, told)
+    assert run.code == 12
+    text = told.read_text()
+    assert '"exit_code":12' in text or ("exit_code{" in text and '"} 12' in text)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's own")
+def test_a_report_says_so_where_standard_output_did_not_take_the_verdict(jobfetch: Program, out: Path) -> None:
+    line = (*ONE, "batch-3", "-o", str(out), "--json", "--report", str(out / "r.json"))
+    run = jobfetch(*line, prefix=("bash", "-c", '"$@" > /dev/full', "bash"))
+    assert (run.code, json.loads((out / "r.json").read_text())["exit_code"]) == (12, 12)
+
+
+def test_a_dry_run_tells_nobody(jobfetch: Program, out: Path, serve: Callable[[Talk], RawServer]) -> None:
+    server = serve(lambda peer: peer.send(reply(b"OK")))
+    told = ("--report", str(out / "r.json"), "--prom", str(out / "p.prom"), "--ping", f"{server.url}/x")
+    assert jobfetch(*ONE, "batch-3", "-o", out / "o", "--dry-run", *told).code == 0
+    assert (tree(out), server.heads) == ({}, [])
+
+
+def test_a_report_in_the_folder_is_there_also_where_the_run_ends_before_the_folder_is(
+    jobfetch: Program, out: Path
+) -> None:
+    place = out / "new" / "folder"
+    run = jobfetch(*ONE, "batch-3", "-o", place, "--report", place / "last.json", JOBFETCH_PLAYMENT_API_KEY="")
+    assert (run.code, json.loads((place / "last.json").read_text())["exit_code"]) == (4, 4)
+
+
+@pytest.mark.parametrize("name", ["manifest.jsonl", "failures.ndjson", "rows.csv", "job-0001.json", ".jobfetch.lock"])
+@pytest.mark.parametrize("option", ["--report", "--prom"])
+def test_a_report_replaces_nothing_of_a_batch_but_a_report_of_before(
+    here: Program, out: Path, option: str, name: str
+) -> None:
+    line = [*ONE, "batch-3", "-o", str(out), "-f", "csv"]
+    assert here(*line, option, out / "batch-3" / "told").code == 0
+    before = tree(out)
+    run = here(*line, option, out / "batch-3" / name)
+    assert (run.code, tree(out)) == (2, before), run.said
+    assert here(*line, option, out / "batch-3" / "told").code == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such names")
+@pytest.mark.parametrize("line", [("status",), ("verify",), ("retry",), ("status", "--json")], ids=" ".join)
+def test_a_folder_may_have_any_name(jobfetch: Program, out: Path, line: tuple[str, ...]) -> None:
+    place = Path(os.fsdecode(bytes(out) + b"/\xff\xfe"))
+    assert jobfetch(*ONE, "batch-3", "-o", place).code == 0
+    (place / "batch-3" / "job-0001.json").unlink()
+    assert jobfetch("batch", *line, place).code == (0 if line == ("retry",) else 8)
