@@ -349,6 +349,10 @@ class Tally(Struct):
             if error.retry_at:
                 self.retry_at = min(self.retry_at or error.retry_at, error.retry_at)
 
+    def put_off(self, moment: datetime) -> None:
+        """Nobody is to come back before this moment."""
+        self.retry_at = self.retry_at and max(self.retry_at, moment)
+
     @property
     def exit(self) -> Exit:
         """The one exit code of all of them."""

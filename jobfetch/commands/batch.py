@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -232,7 +232,11 @@ def connected(
             verify=options.verify,
         )
         report.tally = books.tally
-        yield Desk(ui, report, plan, books, asked, teller, partial(_finish, ui, report, plan, session))
+        try:
+            yield Desk(ui, report, plan, books, asked, teller, partial(_finish, ui, report, plan, session))
+        finally:
+            # the service wants to be left alone until then, whatever it said of one job
+            books.tally.put_off(_now() + timedelta(seconds=gates[0].closed()))
 
 
 def conclude(desk: Desk, targets: Iterator[Target]) -> None:

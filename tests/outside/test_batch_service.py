@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -527,6 +528,19 @@ def test_an_undocumented_state_in_a_list_is_warned_of_once_a_run_and_costs_no_re
     run = program(*line)
     assert (run.code, run.said.count("nobody has documented")) == (75, 1)
     assert [last_of(head) for head in server.heads] == [*["details", "one", "two"] * 2, "4"]
+
+
+def test_whoever_comes_back_when_the_verdict_says_comes_before_no_retry_after(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
+) -> None:
+    def talk(peer: Peer) -> None:
+        runs = last_of(peer.head) == "1"
+        refusal = reply(b"{}", "retry-after: 7200", status="429 Too Many Requests")
+        peer.send(reply(DONE.replace(b"Completed", b"Running"), "retry-after: 1") if runs else refusal)
+
+    began = datetime.now(UTC)
+    run = vision(serve(talk), 2, "--workers", "1", "--retries", "0", "--json")
+    assert datetime.fromisoformat(run.verdict["retry_at"]) >= began + timedelta(seconds=7200)
 
 
 # --- who else is told ---
