@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from jobfetch import disk
+from jobfetch.manifest import Manifest
 from jobfetch.sandbox import Sandbox
 
 from .program import HANGS, Here, Program, until
@@ -541,6 +543,62 @@ def test_whoever_comes_back_when_the_verdict_says_comes_before_no_retry_after(
     began = datetime.now(UTC)
     run = vision(serve(talk), 2, "--workers", "1", "--retries", "0", "--json")
     assert datetime.fromisoformat(run.verdict["retry_at"]) >= began + timedelta(seconds=7200)
+
+
+def test_a_wait_for_what_comes_after_the_deadline_ends_at_once(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
+) -> None:
+    running = reply(DONE.replace(b"Completed", b"Running"), "retry-after: 86400")
+    server = serve(lambda peer: peer.send(running))
+    # to wait for hours is what would be wrong
+    assert vision(server, 2, "--wait", "--timeout", "12h").code == 75
+    assert len(server.heads) == 2
+
+
+def test_whoever_stops_a_run_wants_no_other_folder_to_be_begun(
+    jobfetch: Program, home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    asked = threading.Event()
+    told = {"details": {"batches": [{"id": "one"}, {"id": "two"}]}, "one": {"jobs": [{"id": "1"}]}}
+
+    def talk(peer: Peer) -> None:
+        name = last_of(peer.head)
+        if name == "1":
+            asked.set()
+            peer.hold()
+            return
+        peer.send(reply(json.dumps({"success": True, "data": told[name]}).encode()))
+
+    server = serve(talk)
+    program = Program(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "-o", out, "--base-url", server.url)
+    with program.start(*line) as process:
+        assert asked.wait(HANGS)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(HANGS) == 130
+    assert [path.name for path in out.iterdir()] == ["one"]
+    assert "two" not in {last_of(head) for head in server.heads}
+
+
+def test_files_are_on_disk_before_the_manifest_tells_of_them(
+    here: Program, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    sync, add = disk.sync_folder, Manifest.add
+
+    def synced(folder: Path) -> None:
+        steps.append("synced with " + ", ".join(sorted(path.name for path in folder.glob("2*.json"))))
+        sync(folder)
+
+    def added(manifest: Manifest, entries: Any) -> None:
+        steps.append("told of " + ", ".join(entry.file for entry in entries))
+        add(manifest, entries)
+
+    monkeypatch.setattr(disk, "sync_folder", synced)
+    monkeypatch.setattr(Manifest, "add", added)
+    assert here("batch", "download", "cognite", "--jobs", "-", "-o", out, stdin=b"200\n").code == 0
+    assert steps[-2:] == ["synced with 200.json", "told of 200.json"]
 
 
 # --- who else is told ---

@@ -125,6 +125,12 @@ def test_a_part_stays_as_the_service_wrote_it(walked: Callable[..., Any]) -> Non
     assert lines == [b'{"n":9007199254740993,"f":0.10,"e":"\\u00e9"}']
 
 
+def test_a_window_that_comes_again_ends_the_walk(walked: Callable[..., Any]) -> None:
+    stored, lines, asked = walked([answer({"items": [1]})] * 5, 42)
+    assert (lines, asked) == ([b"1"], 2)
+    assert "1 of 42" in stored.error
+
+
 def test_fewer_than_promised_are_kept_and_told_of(walked: Callable[..., Any]) -> None:
     stored, lines, _ = walked([answer({"items": [1, 2]}), answer({"items": [3]})], 42)
     assert (lines, stored.error) == ([b"1", b"2", b"3"], "3 of 42 chunks came")

@@ -891,6 +891,16 @@ def test_a_plain_address_is_what_requests_would_make_of_it(place: str, rest: str
         assert wanted is None
 
 
+def test_a_wait_beyond_the_deadline_is_no_failure_where_the_tries_are_used_up(
+    service: responses.RequestsMock, world: Make
+) -> None:
+    service.get(JOB, status=503, headers={"Retry-After": "7200"})
+    with pytest.raises(StillRunning):
+        world(retries=0, seconds=60).send(Request(url=JOB))
+    with pytest.raises(Unavailable):
+        world(retries=0, seconds=8000).send(Request(url=JOB))
+
+
 # --- the door that all workers share ---
 
 
