@@ -1,10 +1,10 @@
-"""One large file: curl, a script that holds the reply in memory, and jobfetch, in one run.
+"""One large file: curl, curl and jq on the very requests of jobfetch, a script that holds the reply in memory, and jobfetch.
 
     python benchmarks/large.py [--mib 1024] [--rounds 5] [--place /dev/shm]
 
-All ask the same server for the same bytes. The contenders of jobfetch also ask for the job first, check the length,
-flush the file to disk, and put it under its name at the end; the result is checked for being JSON as well, the linked file
-gets its SHA-256. The script is run once.
+All ask the same server for the same bytes, in one run. Curl alone asks for the file; in the other contenders the job is
+asked for first, and leads to it. Only jobfetch checks the length, flushes the file to disk, and puts it under its name at the
+end; the result is checked for being JSON as well, the linked file gets its SHA-256. The script is run once.
 """
 
 from __future__ import annotations
@@ -27,6 +27,16 @@ def contenders(url: str) -> dict[str, tuple[Callable[[Path], Run], str]]:
     def curl(folder: Path) -> Run:
         return timed(["curl", "-sS", "-o", str(folder / "file"), f"{url}/large"])
 
+    def led(folder: Path, job: str, link: str, file: str) -> Run:
+        script = f'link=$(curl -sS "$1/{job}" | jq -er {link}) && curl -sSL -o "$2/file" "{file}"'
+        return timed(["sh", "-c", script, "sh", url, str(folder)])
+
+    def curl_linked(folder: Path) -> Run:
+        return led(folder, "v2/extract/large", ".extraction.common.thumbnail", "$link")
+
+    def curl_result(folder: Path) -> Run:
+        return led(folder, "v1/projects/p/jobs/large", ".data.result", "$1/v1/attachments?url=$link")
+
     def linked(folder: Path) -> Run:
         line = [str(JOBFETCH), "get", "exabase", "large", "--base-url", url, "--assets", "-o", str(folder / "job.json")]
         return timed([*line, "-q"], KEYS)
@@ -40,6 +50,11 @@ def contenders(url: str) -> dict[str, tuple[Callable[[Path], Run], str]]:
         found["curl -o"] = (curl, "file")
     else:
         print("curl is not on PATH: left out")
+    if found and shutil.which("jq"):
+        found["curl and jq, linked file"] = (curl_linked, "file")
+        found["curl and jq, result"] = (curl_result, "file")
+    elif found:
+        print("jq is not on PATH: left out")
     return {**found, "jobfetch, linked file": (linked, "large.assets/0001.json"), "jobfetch, result": (result, "file")}
 
 
