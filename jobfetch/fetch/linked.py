@@ -101,12 +101,27 @@ def _asset(
                 raise BadReply("the link answers with a web page")
             suffix = _SUFFIXES.get(reply.media_type, ".bin")
             length, [digest] = file.tell(), sink.heard()
+            if claim:
+                _make_room(place / f"{number:04d}{suffix}", (length, digest), claim)
     except JobfetchError as error:
         if _ends_the_job(error):
             raise
         return StoredAsset(path=asset.path, file=None, bytes=None, sha256=None, error=error.message)
     name = f"{place.name}/{number:04d}{suffix}"
     return StoredAsset(path=asset.path, file=name, bytes=length, sha256=digest)
+
+
+def _make_room(path: Path, told: tuple[int, str], claim: disk.Claim) -> None:
+    """Give another file of before a number of its own: numbers move, and its link may be the one that cannot be had.
+
+    Where all of them can, it is removed with whatever else is left of before.
+    """
+    with disk.explained(path):
+        if not path.is_file() or disk.digest(path) == told:
+            return
+        numbers = [int(each.stem) for each in path.parent.iterdir() if each.stem.isdecimal()]
+        with claim:
+            path.rename(path.with_stem(f"{max(numbers) + 1:04d}"))
 
 
 def walked(service: Service, place: Path, parts: Parts, claim: disk.Claim | None = None) -> StoredAsset:

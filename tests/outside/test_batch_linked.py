@@ -35,6 +35,7 @@ def linking(
         def talk(peer: Peer) -> None:
             peer.send(answers.get("job") or reply(json.dumps(job).encode()))
 
+        answers["first job"] = reply(json.dumps(job).encode())
         (home / "ids").write_text("a\n")
         line = ["batch", "download", "exabase", "--jobs", str(home / "ids"), "-o", str(out), "--assets"]
         line += ["--base-url", serve(talk).url, "--retries", "0", "--rate", "none"]
@@ -78,6 +79,26 @@ def test_a_refresh_leaves_the_linked_files_that_a_fresh_run_would_and_loses_none
     assert run.code == (8 if now == "lost" else 0), run.said
     left = {"another kind": {"0001.pdf", "mine.txt"}, "none": {"mine.txt"}, "lost": {"0001.png", "mine.txt"}}
     assert set(tree(out / "a.assets")) == left[now]
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_refresh_keeps_a_file_whose_number_another_link_has_taken_as_long_as_one_cannot_be_had(
+    linking: Linking, out: Path, *, lost: bool
+) -> None:
+    program, line, answers = linking()
+    assert program(*line).code == 0
+    place = out / "a.assets"
+    first = reply(b"first", "content-type: image/png")
+    job = json.loads(answers["first job"].partition(b"\r\n\r\n")[2])
+    thumbnail = job["extraction"]["common"]["thumbnail"]
+    job["links"] = {"download": thumbnail.replace("/t.png", "/new.png")}
+    answers["job"], answers["/new.png"] = reply(json.dumps(job).encode()), first
+    if lost:
+        answers["/t.png"] = reply(b"{}", status="404 Not Found")
+    assert program(*line, "--refresh").code == (8 if lost else 0)
+    kept = {path.name: path.read_bytes() for path in place.iterdir()}
+    assert sorted(kept.values()) == [b"PNG", b"first"]
+    assert sorted(kept) == (["0001.png", "0002.png"])
 
 
 @pytest.mark.parametrize("shape", ["json", "raw"])
