@@ -10,6 +10,7 @@ import itertools
 import os
 import re
 import secrets
+import shlex
 import shutil
 import socket
 import stat
@@ -296,6 +297,11 @@ def _written(path: str) -> float:
         return os.stat(path).st_mtime  # noqa: PTH116 - likewise
     except FileNotFoundError:
         return time.time()
+
+
+def typed(path: Path) -> str:
+    """A path as it is typed: one word of a shell, and no option."""
+    return shlex.quote(os.path.join(".", path) if str(path).startswith("-") else str(path))  # noqa: PTH118 - a Path drops the dot
 
 
 def digest(path: Path) -> tuple[int, str]:

@@ -125,7 +125,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.file != f"{disk.safe_name(self.job_id)}.json":
             raise BadReply(
                 f"{folder / NAME}: {self.file[:200]!r} is no name for the file of job {self.job_id}",
-                hint=f"jobfetch batch verify {folder} --repair fetches it again",
+                hint=f"jobfetch batch verify {disk.typed(folder)} --repair fetches it again",
             )
         return folder / self.file
 

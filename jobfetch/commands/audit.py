@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -154,7 +153,7 @@ def _state_of(manifest: Manifest, tally: Tally) -> dict[str, Json]:
         if changed := entry.difference(manifest.folder):
             code = Exit.PARTIAL
             causes[MISSING] += 1
-            hint = f"jobfetch batch retry {shlex.quote(str(manifest.folder))}"
+            hint = f"jobfetch batch retry {disk.typed(manifest.folder)}"
             error = Partial(f"{entry.job_id}: {changed}", hint=hint, code=MISSING)
         elif code is Exit.RUNNING:
             oldest = min(oldest or entry.at, entry.at)
@@ -162,7 +161,7 @@ def _state_of(manifest: Manifest, tally: Tally) -> dict[str, Json]:
             said = reason(entry)
             causes[said.code] += 1
             error = recorded(code, f"{entry.job_id}: {said.message}", said.code)
-            error.hint = f"jobfetch batch retry {shlex.quote(str(manifest.folder))}" if not entry.last_word else None
+            error.hint = f"jobfetch batch retry {disk.typed(manifest.folder)}" if not entry.last_word else None
         tally.add(entry.job_id, entry.state, code, error)
     return {
         "folder": str(manifest.folder),

@@ -260,7 +260,7 @@ def put_in_order(ui: Ui, report: Report, session: Session, manifest: Manifest, w
     if path:
         report.outputs.append(str(path))
         _tell_failures(ui, manifest, wanted)
-        ui.note(f"  next: {shlex.join(retry_line(manifest, session.network, asked))}")
+        ui.note(f"  next: {retry_line(manifest, session.network, asked)}")
 
     def check() -> None:
         if stop.error:
@@ -269,7 +269,7 @@ def put_in_order(ui: Ui, report: Report, session: Session, manifest: Manifest, w
     def gone(path: Path) -> None:
         ui.warn_once(
             f"{path} is recorded and not there, so that it has no rows: "
-            f"jobfetch batch retry {shlex.quote(str(manifest.folder))}"
+            f"jobfetch batch retry {disk.typed(manifest.folder)}"
         )
 
     if asked.shape is not Format.RAW and not stop.asked:
@@ -293,7 +293,7 @@ def _tell_failures(ui: Ui, manifest: Manifest, wanted: Wanted) -> None:
         ui.note(f"and {number - MOST_CAUSES} more: see {manifest.folder / FAILURES}")
 
 
-def retry_line(manifest: Manifest, network: Network, asked: Asked) -> list[str]:
+def retry_line(manifest: Manifest, network: Network, asked: Asked) -> str:
     """The command that asks again for what failed in a folder, in the same way.
 
     It repeats what was typed and what the folder's manifest does not tell.
@@ -314,9 +314,9 @@ def retry_line(manifest: Manifest, network: Network, asked: Asked) -> list[str]:
         "reproducible": options.reproducible,
         "allow_partial": options.allow_partial,
     }
-    line = ["jobfetch", "batch", "retry", str(manifest.folder)]
-    line += [word for name, value in said.items() if value for word in (_option(name), str(value))]
-    return line + [_option(name) for name, given in flags.items() if given]
+    words = [word for name, value in said.items() if value for word in (_option(name), str(value))]
+    words += [_option(name) for name, given in flags.items() if given]
+    return " ".join(["jobfetch batch retry", disk.typed(manifest.folder), *map(shlex.quote, words)])
 
 
 def _option(name: str) -> str:

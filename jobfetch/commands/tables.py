@@ -68,7 +68,7 @@ def export(sources: list[str], common: Common, **options: Any) -> int:
                 ui.warn(f"{other} is no record: left out")
             for gone in saved.missing:
                 ui.warn(
-                    f"{gone} is not there: left out; `jobfetch batch verify {gone.parent} --repair` fetches it again"
+                    f"{gone} is not there: left out; `jobfetch batch verify {disk.typed(gone.parent)} --repair` fetches it again"
                 )
             for folder, lines in saved.unreadable:
                 ui.warn(

@@ -348,6 +348,13 @@ def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path, name: str) -> Non
     assert (tmp_path / name).exists()
 
 
+@pytest.mark.parametrize(
+    ("path", "word"), [("a b", "'a b'"), ("-out/b", "./-out/b"), ("out", "out"), ("-a b", "'./-a b'")]
+)
+def test_a_path_is_typed_as_one_word_that_is_no_option(path: str, word: str) -> None:
+    assert disk.typed(Path(path)) == word
+
+
 # --- local disks ---
 
 
