@@ -231,7 +231,7 @@ def scratch() -> Iterator[Path]:
     with explained(Path("the temporary folder")):
         top = Path(tempfile.gettempdir())
         prefix = f"jobfetch.{_host()}."
-        with contextlib.suppress(OSError):  # likewise: it may be closed to those who list it
+        with contextlib.suppress(OSError):  # the temporary folder may be closed to those who list it
             for left in top.glob(f"{prefix}*"):
                 owner = left.name.removeprefix(prefix).partition(".")[0]
                 if owner.isdecimal() and _abandoned(int(owner), left):

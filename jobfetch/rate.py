@@ -38,6 +38,7 @@ def parse(text: str) -> Rate | None:
     return Rate(int(match[1]), _SECONDS[match[2]])
 
 
+#: Refusals that speak of one job alone: their Retry-After closes no door.
 _OF_ONE_JOB = frozenset({404, 410})
 #: Seconds for which a refusal that names none closes the door: so many at first, twice as many each time, and no more.
 _FIRST_BREAK, _LONGEST_BREAK = 1.0, 30.0
@@ -69,8 +70,9 @@ class _Pace:
         #: seconds between two requests, and the fewest that each good reply may lead to; 0 where nothing is known
         self.apart = self._least = 0.0
         self._next = 0.0
-        #: when the requests left that the service took, and when the first of them all did since the door opened last
+        #: when each request left that the service took, in the order of the replies
         self._taken: deque[float] = deque(maxlen=_REMEMBERED)
+        #: when the first request left after the last burst of refusals
         self._began: float | None = None
         # of the last burst of refusals: when it ended, when its first request left, how many there were, how many sent
         # after that first one were taken all the same, what held before it, and whether so long a time had been seen
@@ -155,6 +157,7 @@ class Gate:
         self._taken: deque[float] = deque()
         self._opens = 0.0
         self._pace = _Pace()
+        #: seconds that a refusal which names none closes the door for, and how many requests had passed at the last one
         self._break = _FIRST_BREAK / 2
         self._passed_then = 0
         self._lock = threading.Lock()

@@ -1,7 +1,10 @@
 """The use-cases, every step in order: READ THIS FIRST. Wait for jobs, fetch what they made, keep it, say what came.
 
-It wires nothing: the network (`send`), the clock and whoever watches are handed in. Beside it: `service` (the provider
-with its address, and what is wanted of it) and `linked` (files that a result links to).
+It wires nothing: the network (`send`), the clock and whoever watches are handed in. Beside it, for one job: `service` (the
+provider with its address, and what is wanted of it), `linked` (files that a result links to) and `hearing` (hash and JSON
+check on the way). For many jobs: `download` (folders) -> `batch` (the jobs of one) -> `attempt` (one job) -> `kept`, with
+`sources` (ids), `workers` (threads), `streak`, `plan` (what they share) and `after` (failures, tables). For records read
+again: `found` (where they are), `saved` (what is in them), `rows`.
 
     get:  look -> wait -> (result request) -> check -> assets -> record or rows -> file or stdout -> Outcome
 """

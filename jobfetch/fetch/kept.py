@@ -32,7 +32,7 @@ class Kept(Struct, frozen=True):
 
     @property
     def too_soon(self) -> bool:
-        """Whether nobody has asked about this job, since time was up before anybody might."""
+        """Whether time was up before the job's result could be asked for, so that there is nothing to record."""
         return isinstance(self.outcome.error, TooSoon) and self.outcome.state is None
 
     @classmethod

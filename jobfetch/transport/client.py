@@ -41,7 +41,7 @@ class Signer(Protocol):
 
 
 class Gate(Protocol):
-    """Decides when a request may leave; it is asked before each one, and told of each reply."""
+    """What `rate.Gate` is to the transport: decides when a request may leave, and is told of each reply."""
 
     #: requests so far that the service did not refuse as one too many
     passed: int
