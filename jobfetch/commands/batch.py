@@ -1,4 +1,4 @@
-"""`batch download`, and what `batch retry` and `verify --repair` share with it: from what was typed to folders to fill, with signals, progress and the last word."""
+"""`batch download`, from what was typed to folders to fill, with signals and the last word; `retry` and `--repair` share it."""
 
 from __future__ import annotations
 
