@@ -110,11 +110,11 @@ class Lines:
         scheme, host, port = home
         try:
             sock = _connected(host, port, seconds)
+            line = Line(home, sock, sock.dup())
         except TimeoutError:
             raise Broken(How.NO_CONNECTION_IN_TIME) from None
         except (OSError, ValueError, OverflowError):  # a name can be none, and a port too large
             raise Broken(How.UNREACHABLE) from None
-        line = Line(home, sock, sock.dup())
         watch.hold(line.twin)
         if scheme == "https":
             self._secure(line, host)
