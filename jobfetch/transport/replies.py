@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import http
 import http.client
+import io
 import re
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
 from enum import Enum
 from http.client import HTTPMessage
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -128,19 +132,73 @@ class Directly:
     def close(self) -> None:
         """Let go of the line, which carries no other request where something is left in it."""
         answer = self._answer
-        free = answer.isclosed() and not answer.will_close
+        free = answer.isclosed() and not answer.will_close and not answer.left_over
         # here, and not when it is collected: an error that a signal raises there goes to nobody
         answer.close()
         self._done(free)
 
 
+class _Counted(io.RawIOBase):
+    """What comes over a line, counted."""
+
+    def __init__(self, raw: Any) -> None:
+        super().__init__()
+        self._raw = raw
+        self.came = 0
+
+    def readable(self) -> bool:
+        """It is read, and nothing else."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Whatever is there."""
+        number: int | None = self._raw.readinto(buffer)
+        self.came += number or 0
+        return number
+
+    def close(self) -> None:
+        """The line itself stays open."""
+        self._raw.close()
+        super().close()
+
+
+class _Head:
+    """The lines of a head, as the standard library reads them; it takes the end of the line for the end of the head."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.last = b""
+
+    def readline(self, limit: int = -1) -> bytes:
+        """The next line."""
+        self.last = self._file.readline(limit)
+        return self.last
+
+    def close(self) -> None:
+        """Nothing more is read."""
+        self._file.close()
+
+
 class Answer(http.client.HTTPResponse):
-    """The standard library's reply, whose head is read at a glance where it is a plain one.
+    """The standard library's reply, whose head is read at a glance where it is a plain one, and strictly where it is not.
 
     Raises:
-        Broken: the head contradicts itself.
+        Broken: the head is cut, contradicts itself, or says something that nobody can be sure to read as it was meant.
 
     """
+
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        self._line = sock
+        self._source = _Counted(sock.makefile("rb", buffering=0))
+        #: bytes of the head and the body together, where they are known
+        self._whole: int | None = None
+        #: whether something came behind the reply that nobody has asked for
+        self.left_over = False
+        super().__init__(self, *args, **kwargs)  # type: ignore[arg-type]  # all that it asks of a socket is a file
+
+    def makefile(self, *_: Any) -> io.BufferedReader:
+        """What the reply is read from."""
+        return io.BufferedReader(self._source)
 
     def begin(self) -> None:
         """Read the head: the first that is an answer, since any number of hints may come before it (RFC 9110, 15.2)."""
@@ -156,20 +214,62 @@ class Answer(http.client.HTTPResponse):
     def ended(self) -> None:
         """The body has been read to its end, and its connection is free for the next request."""
         if not self.isclosed():
-            self._close_conn()  # type: ignore[attr-defined]  # Python's own, and named nowhere else
+            self._close_conn()
+
+    def _close_conn(self) -> None:
+        """The end of the body, as the standard library calls it."""
+        self.left_over = self._is_left_over()
+        if self.left_over:
+            # whoever keeps the line sees that it has ended
+            with contextlib.suppress(OSError):
+                self._line.shutdown(socket.SHUT_RDWR)
+        super()._close_conn()  # type: ignore[misc]  # Python's own, and named nowhere else
+
+    def _is_left_over(self) -> bool:
+        if not self.headers or self.will_close:
+            return False
+        if self._whole is not None:
+            return self._source.came > self._whole
+        with contextlib.suppress(OSError, ValueError):  # nothing is there, says a secure line; or it is closed already
+            before = self._line.gettimeout()
+            self._line.settimeout(0.0)
+            try:
+                return bool(self.fp.peek(1))
+            finally:
+                self._line.settimeout(before)
+        return False
 
     def _begin_once(self) -> None:
-        head = _plain(self.fp.peek(1))
+        before, head = self._source.came == 0, _plain(self.fp.peek(1))
         if head is None:
-            super().begin()
-            self._refuse_two_lengths()
+            self._begin_strictly()
             # after anything else than an answer nobody knows what comes next
             self.will_close = self.will_close or self.status == http.HTTPStatus.SWITCHING_PROTOCOLS
             return
         size, self.status, self.reason, self.headers, self.length = head
         self.fp.read(size)
+        self._whole = size + self.length if before else None
         self.version, self.code, self.msg = 11, self.status, self.headers
         self.chunked = self.will_close = False
+
+    def _begin_strictly(self) -> None:
+        file: Any = self.fp
+        head: Any = _Head(file)
+        self.fp = head
+        try:
+            super().begin()
+        finally:
+            # it may have closed the file, and says so by having none
+            self.fp = file if self.fp is head else self.fp
+        if head.last not in {b"\r\n", b"\n"}:
+            raise Broken(How.CUT)
+        said = self.headers.get_all
+        lengths = {each.strip() for value in said("content-length", []) for each in value.split(",")}
+        framing = [each.strip().lower() for value in said("transfer-encoding", []) for each in value.split(",")]
+        # of two lengths nobody knows which one is true, and the standard library takes the first (RFC 9112, 6.3); it also
+        # takes whatever is framed otherwise than in chunks for plain, and a line that is no field for the end of the head
+        if len(lengths) > 1 or framing not in ([], ["chunked"]) or _is_spoilt(self.headers):
+            raise Broken(How.CONTRADICTS)
 
     def _read_next_chunk_size(self) -> int:
         """The size of the next chunk; `ValueError` where the line is cut, which may leave a 0 of it, or is none."""
@@ -178,12 +278,11 @@ class Answer(http.client.HTTPResponse):
             raise ValueError
         return int(size[1], 16)
 
-    def _refuse_two_lengths(self) -> None:
-        """Of two lengths nobody knows which one is true, and the standard library takes the first (RFC 9112, 6.3)."""
-        said = self.headers.get_all("content-length", [])
-        lengths = {each.strip() for value in said for each in value.split(",")}
-        if len(lengths) > 1:
-            raise Broken(How.CONTRADICTS)
+
+def _is_spoilt(head: HTTPMessage) -> bool:
+    """Whether a line of a head is no field, so that it and whatever stands behind it was not read."""
+    kinds = (FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect)
+    return bool(head.get_payload()) or any(isinstance(defect, kinds) for defect in head.defects)
 
 
 def _plain(begun: bytes) -> tuple[int, int, str, HTTPMessage, int] | None:

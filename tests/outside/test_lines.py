@@ -84,6 +84,7 @@ GOOD = {
     "no reason": reply(BODY, OPEN).replace(b"200 OK", b"200"),
     "a folded header": reply(BODY, OPEN).replace(b"\r\n", b"\r\nX-Folded: a\r\n b\r\n", 1),
     "a header of blanks": reply(BODY, OPEN, "X-Blank: " + " " * 60_000 + "x"),
+    "parts of a page": reply(BODY, OPEN, "Content-Type: multipart/mixed; boundary=x"),
     "an interim reply": b"HTTP/1.1 100 Continue\r\n\r\n" + reply(BODY, OPEN),
     "early hints": b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n" * 2 + reply(BODY, OPEN),
     "processing": b"HTTP/1.1 102 Processing\r\n\r\n" + CHUNKED,
@@ -150,6 +151,15 @@ BAD: dict[str, tuple[bytes, type[JobfetchError]]] = {
     "two lengths": (reply(BODY, OPEN, f"Content-Length: {len(BODY)}", "Content-Length: 5"), BadReply),
     "two lengths in one": (reply(BODY, OPEN, f"Content-Length: {len(BODY)}, 5"), BadReply),
     "packed in a way that nobody asked for": (reply(BODY, OPEN, "Content-Encoding: br"), BadReply),
+    "half a head": (b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Le", CutReply),
+    "a head without its last line": (b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n", CutReply),
+    "a head of its first line": (b"HTTP/1.1 200 OK\r\n", CutReply),
+    "packed and in chunks": (CHUNKED.replace(b"chunked", b"gzip, chunked"), BadReply),
+    "in chunks twice": (CHUNKED.replace(b"chunked", b"chunked\r\nTransfer-Encoding: chunked"), BadReply),
+    "framed in a way that nobody knows": (reply(BODY, OPEN, "Transfer-Encoding: identity"), BadReply),
+    "a line that is no field": (reply(BODY, "no field", OPEN), BadReply),
+    "a field with a blank in its name": (reply(BODY, "No Field : x", OPEN), BadReply),
+    "a field that begins the head folded": (reply(BODY, OPEN).replace(b"OK\r\n", b"OK\r\n folded\r\n", 1), BadReply),
     "nothing": (b"", Unavailable),
     "no HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", Unavailable),
 }
@@ -180,6 +190,22 @@ def test_a_program_that_logs_everything_logs_no_query_of_what_goes_through_a_pro
         ask("http://elsewhere.invalid/a/file?Signature=abc")
     assert "/a/file" in caplog.text
     assert "Signature" not in caplog.text
+
+
+@pytest.mark.parametrize("behind", [b"\r\n", LAST, b"0\r\n\r\n"])
+@pytest.mark.parametrize("answer", [FIRST, CHUNKED], ids=["plain", "chunked"])
+@pytest.mark.parametrize("proxied", [False, True])
+def test_a_line_with_something_behind_a_reply_is_not_asked_again(
+    serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch, behind: bytes, answer: bytes, *, proxied: bool
+) -> None:
+    line = Line(answer + behind, LAST)
+    server = serve(line)
+    if proxied:
+        monkeypatch.setenv("HTTP_PROXY", server.url)
+    url = "http://elsewhere.invalid" if proxied else server.url
+    ask(f"{url}/1")
+    assert ask(f"{url}/2").body == b'{"last": 1}'
+    assert over(line) == ["1", "2"]
 
 
 @pytest.mark.parametrize("answer", GOOD.values(), ids=GOOD)
