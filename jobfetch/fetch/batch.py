@@ -87,7 +87,9 @@ class Folder:
             return False
         if came.error:
             return True
-        return isinstance(came.value, Kept) and self.books.streak.hear(came.value.outcome.error)
+        if not isinstance(came.value, Kept) or self._is_tick(came.value):
+            return False
+        return self.books.streak.hear(came.value.outcome.error)
 
     def may_go_on(self) -> bool:
         """Whether anything new may be asked."""
@@ -153,11 +155,16 @@ class Folder:
         for each in kept:
             self._count(each)
 
+    def _is_tick(self, kept: Kept) -> bool:
+        """Whether a look that failed is no outcome, while one waits: too few have failed in a row, the job may still run."""
+        error, failures = kept.outcome.error, self._failed_looks.get(kept.outcome.job_id, 0) + 1
+        return bool(error and error.transient and self.plan.waiting.wait and failures < poll.MOST_FAILED_LOOKS)
+
     def _waited_for(self, kept: Kept) -> Kept:
-        """While one waits, a look that failed is no outcome until too many have failed in a row: the job may still run."""
+        """What a look that is no outcome is taken for: a job that may still run."""
         job_id, error = kept.outcome.job_id, kept.outcome.error
-        failures = self._failed_looks.pop(job_id, 0) + 1
-        if error is None or not (error.transient and self.plan.waiting.wait) or failures >= poll.MOST_FAILED_LOOKS:
+        tick, failures = self._is_tick(kept), self._failed_looks.pop(job_id, 0) + 1
+        if error is None or not tick:
             return kept
         self._failed_looks[job_id] = failures
         shown = StillRunning(f"job {job_id} may still be running; last: {error.message}", retry_at=error.retry_at)

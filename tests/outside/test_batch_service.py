@@ -328,6 +328,49 @@ def test_a_job_whose_looks_fail_again_and_again_is_given_up(
     assert (run.code, run.verdict["counts"], len(noted.at)) == (10, {"unavailable": 1}, 6)
 
 
+@pytest.mark.parametrize("rounds", [1, 4])
+def test_a_wait_for_many_jobs_goes_on_after_rounds_in_which_every_look_fails(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any], rounds: int
+) -> None:
+    bad = range(12, 12 * (rounds + 1))
+    noted = Noted(lambda before: RUNNING if before < 12 else DOWN if before in bad else reply(DONE))
+    run = vision(serve(noted), 12, "--wait", "--interval", "0.05", "--retries", "0", "--rate", "none", "--json")
+    assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 12}), run.said
+
+
+def test_a_service_that_is_dead_ends_a_wait_once_jobs_are_given_up(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
+) -> None:
+    noted = Noted(lambda before: RUNNING if before < 30 else DOWN)
+    run = vision(serve(noted), 30, "--wait", "--interval", "0.05", "--retries", "0", "--rate", "none")
+    assert (run.code, run.said.count("jobs in a row have failed alike")) == (10, 1)
+    assert len(noted.at) <= 30 * 6
+
+
+def test_two_jobs_whose_looks_fail_again_and_again_end_no_wait_for_a_third(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    asked: list[str] = []
+
+    def talk(peer: Peer) -> None:
+        name = last_of(peer.head)
+        asked.append(name)
+        states = {
+            "bad-1": "completed",
+            "bad-2": "completed",
+            "slow": "in_progress" if asked.count("b") < 8 else "completed",
+        }
+        jobs = [{"id": each, "status": state} for each, state in states.items()]
+        data = {"jobs": jobs} if name == "b" else {"job_id": name, "status": "completed", "result": "https://x.test/f"}
+        peer.send(DOWN if "bad" in name else reply(json.dumps({"success": True, "data": data}).encode()))
+
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "--batch", "b", "-o", out, "--base-url", serve(talk).url, "--wait")
+    run = program(*line, "--interval", "0.05", "--retries", "0", "--json")
+    assert (run.code, run.verdict["counts"]) == (8, {"succeeded": 1, "unavailable": 2}), run.said
+    assert [asked.count(name) for name in ("bad-1", "bad-2")] == [5, 5]
+
+
 def test_a_failed_look_by_which_the_deadline_comes_leaves_the_job_for_the_next_run(
     serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
 ) -> None:
