@@ -47,6 +47,8 @@ class _Open(Struct):
     #: rounds in a row in which the list broke, and how the last one did
     failures: int = 0
     trouble: JobfetchError | None = None
+    #: whether the disk refused here, so that nothing more is written
+    refused: bool = False
 
     @property
     def waits(self) -> bool:
@@ -57,7 +59,7 @@ class _Open(Struct):
 def download(plan: Plan, books: Books, targets: Iterable[Target], finish: Finish) -> None:
     """Fill every folder; what the jobs came to stands in the books.
 
-    `finish` is called for each folder once nothing more is to come, unless the disk itself refuses.
+    `finish` is called for each folder once nothing more is to come, unless the disk itself refuses there.
 
     Raises:
         JobfetchError: what ended the run for a reason of its own, after everything else was put in order.
@@ -114,7 +116,7 @@ def _begin(plan: Plan, books: Books, target: Target) -> _Open:
 
 def _go_through(opened: _Open, problems: list[JobfetchError]) -> None:
     """Go once through the jobs of a folder: those that are listed, and later on those that still run."""
-    folder, source = opened.folder, opened.source
+    folder, source, before = opened.folder, opened.source, opened.folder.books.ending
     try:
         if opened.listed:
             asked = _asked_for(opened)
@@ -127,6 +129,8 @@ def _go_through(opened: _Open, problems: list[JobfetchError]) -> None:
         _tripped(opened, error, problems)
     else:
         opened.listed, opened.failures, opened.trouble = True, 0, None
+    ending = folder.books.ending
+    opened.refused |= ending is not before and isinstance(ending, DiskError)
 
 
 def left_behind(manifest: Manifest, source: Source, *, verify: bool) -> Iterator[str]:
@@ -153,19 +157,20 @@ def _tripped(opened: _Open, error: JobfetchError, problems: list[JobfetchError])
 
 
 def _end(opened: _Open, finish: Finish, problems: list[JobfetchError]) -> None:
+    """Put a folder in order and let go of it, whatever came of others; it may be gone itself."""
     folder, books = opened.folder, opened.folder.books
-    with opened.stack:
-        if opened.trouble and not opened.listed:
-            # the deadline came before the list did
-            problems.append(opened.trouble)
-        folder.close()
-        try:
-            if not isinstance(books.ending, DiskError):
+    try:
+        with opened.stack:
+            if opened.trouble and not opened.listed:
+                # the deadline came before the list did
+                problems.append(opened.trouble)
+            folder.close()
+            if not opened.refused:
                 finish(folder)
-        except DiskError as error:
-            books.ending = books.ending or error
-        except JobfetchError as error:
-            problems.append(error)
+    except DiskError as error:
+        books.ending = books.ending or error
+    except JobfetchError as error:
+        problems.append(error)
 
 
 def _over(plan: Plan, books: Books) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import threading
 import time
@@ -428,6 +429,40 @@ def test_a_folder_of_somebody_else_keeps_no_other_from_waiting(
     assert (run.code, run.verdict["counts"]) == (3, {"running": 2})
     assert run.verdict["outputs"] == [str(out / "one" / "manifest.jsonl")]
     assert not (out / "one" / ".jobfetch.lock").exists()
+
+
+def test_a_folder_that_goes_away_while_one_waits_keeps_no_other_from_being_put_in_order(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    asked: list[str] = []
+
+    def talk(peer: Peer) -> None:
+        name = last_of(peer.head)
+        asked.append(name)
+        # in the second round, whose first job is recorded where nothing is any more
+        if asked.count("one") == 2 and (out / "one").is_dir():
+            shutil.rmtree(out / "one")
+        batches = [{"id": each, "total_jobs": 3} for each in ("one", "two", "three")]
+        states = {
+            "good": "completed",
+            "bad": "completed",
+            "runs": "completed" if asked.count("one") > 1 else "in_progress",
+        }
+        jobs = [{"id": f"{kind}-{name}", "status": state} for kind, state in states.items()]
+        told = {"details": {"batches": batches}} | {each["id"]: {"jobs": jobs} for each in batches}
+        job = {"job_id": name, "status": "completed", "result": "https://x.test/f"}
+        body = json.dumps({"success": True, "data": told.get(name, job)}).encode()
+        peer.send(GONE if name.startswith("bad") else reply(body))
+
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "-o", out, "--base-url", serve(talk).url, "--wait", "--interval", "0.05")
+    run = program(*line, "-f", "csv", "--json")
+    assert (run.code, run.verdict["error"]["code"]) == (12, "disk"), run.said
+    assert run.verdict["counts"] == {"not_found": 3, "running": 3, "succeeded": 3}
+    for folder in (out / "two", out / "three"):
+        assert {"failures.ndjson", "manifest.jsonl", "rows.csv"} <= {each.name for each in folder.iterdir()}
+        assert not (folder / ".jobfetch.lock").exists()
+        assert str(folder / "rows.csv") in run.verdict["outputs"]
 
 
 GONE = reply(b'{"success":false,"error":{"code":"resource_error","message":"no such batch"}}', status="400 Bad Request")
