@@ -92,11 +92,15 @@ class Folder:
         return self.books.streak.hear(came.value.outcome.error)
 
     def may_go_on(self) -> bool:
-        """Whether anything new may be asked."""
-        left = self.plan.waiting.deadline.left()
-        if left <= 0 or self.plan.closed() >= left:
-            self.books.cut_short = True
-        return not (self.books.cut_short or self.books.ending or self.plan.stop.asked)
+        """Whether anything new may be begun, be it only told of."""
+        over = self.plan.waiting.deadline.left() <= 0
+        self.books.cut_short |= over
+        return not (over or self.books.ending or self.plan.stop.asked)
+
+    def may_ask(self) -> bool:
+        """Whether a request that somebody needs may be sent before the deadline."""
+        self.books.cut_short |= self.plan.closed() >= self.plan.waiting.deadline.left()
+        return self.may_go_on() and not self.books.cut_short
 
     def close(self) -> None:
         """Count what has not ended."""
@@ -217,6 +221,8 @@ class _Pass:
         #: jobs that failed before, kept for the end: whatever is wrong with them stands in nobody's way
         self.later: deque[Item] = deque()
         self.listed = False
+        #: whether nothing came back the last time that somebody waited for it
+        self.silent = False
         self.problem: JobfetchError | None = None
         self.hurry: float | None = None
 
@@ -225,11 +231,13 @@ class _Pass:
         while True:
             self._feed()
             # a list that does not come, from a pipe that nobody closes, holds nothing up that has to end
-            if not workers.busy[_JOBS] and (self._finished() or not folder.may_go_on()):
+            if not workers.busy[_JOBS] and (self._finished() or self._given_up() or not folder.may_go_on()):
                 break
             if workers.in_flight:
                 self._gather()
-                self._hear(workers.take(TICK))
+                came = workers.take(TICK)
+                self.silent = not came
+                self._hear(came)
             folder.books.progress.in_flight = workers.busy[_JOBS]
             folder.plan.watcher.progressed(folder.books.progress)
             if self._out_of_patience():
@@ -247,6 +255,10 @@ class _Pass:
 
     def _finished(self) -> bool:
         return self.listed and not self.queue and not self.later
+
+    def _given_up(self) -> bool:
+        """Whether a pipe that names nothing at the moment is not waited for: nothing more may be asked."""
+        return self.live and self.silent and not self.folder.may_ask()
 
     def _feed(self) -> None:
         """Give out as much work as there are hands for, and have the next page fetched in time."""
@@ -294,7 +306,8 @@ class _Pass:
             return []
         if entry and entry.error and not late:
             self.later.append(item)
-        else:
+        elif folder.may_ask():
+            # those that may not be asked for any more are left for the next run; others may be there all the same
             self.workers.give(_JOBS, partial(attempt, plan, item))
         return []
 

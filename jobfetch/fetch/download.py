@@ -72,7 +72,7 @@ def download(plan: Plan, books: Books, targets: Iterable[Target], finish: Finish
             for opened in _opened(plan, books, targets, problems):
                 all_of_them.enter_context(opened.stack)
                 _go_through(opened, problems)
-                if plan.waiting.wait and opened.waits and opened.folder.may_go_on():
+                if plan.waiting.wait and opened.waits and opened.folder.may_ask():
                     kept.append(opened)
                 else:
                     _end(opened, finish, problems)
@@ -211,7 +211,7 @@ def _wait(plan: Plan, books: Books, folders: list[_Open], problems: list[Jobfetc
             return
         _sleep(plan, books, pause)
         for opened in left:
-            if opened.folder.may_go_on():
+            if opened.folder.may_ask():
                 _go_through(opened, problems)
 
 

@@ -98,6 +98,40 @@ def test_jobs_that_nobody_may_ask_about_before_the_deadline_are_not_said_to_run(
     assert len((out / "made" / "manifest.jsonl").read_text().splitlines()) == 3
 
 
+@pytest.mark.parametrize("gone", [0, 1])
+def test_where_nothing_more_may_be_asked_only_jobs_that_are_not_there_are_left(
+    here: Program, sandbox: Sandbox, out: Path, gone: int
+) -> None:
+    line = ("batch", "download", "playment", "--batch", "batch-3", "-o", out, "--json")
+    assert here(*line).code == 0
+    for number in range(gone):
+        (out / "batch-3" / f"job-{number + 1:04}.json").unlink()
+    sandbox.clear()
+    # the list takes all that the rate allows
+    run = here(*line, "--rate", "1/h")
+    assert (run.code, run.verdict["counts"]) == (75 if gone else 0, {"succeeded": 3 - gone})
+    assert len(sandbox.asked()) == 1
+
+
+def test_a_list_that_takes_all_that_the_rate_allows_is_waited_for(here: Program, out: Path) -> None:
+    line = ("batch", "download", "playment", "--batch", "batch-3", "-o", out, "--json", "--timeout", "60")
+    assert here(*line).code == 0
+    run = here(*line, "--rate", "1/m")
+    assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 3})
+
+
+def test_a_pipe_is_not_waited_for_once_nothing_more_may_be_asked(
+    jobfetch: Program, serve: Callable[[Talk], RawServer], out: Path
+) -> None:
+    later = reply(b"{}", "retry-after: 7200", status="429 Too Many Requests")
+    line = ("batch", "download", "cognite", "--jobs", "-", "-o", out, "--base-url", serve(lambda p: p.send(later)).url)
+    with jobfetch.start(*line, "--timeout", str(HANGS * 2), JOBFETCH_COGNITE_TOKEN="t") as process:
+        assert process.stdin
+        process.stdin.write(b"200\n")
+        process.stdin.flush()
+        assert process.wait(timeout=HANGS) == 75
+
+
 def test_a_rate_holds_for_all_workers_together(serve: Callable[[Talk], RawServer], vision: Callable[..., Any]) -> None:
     noted = Noted(lambda _: reply(DONE))
     assert vision(serve(noted), 25, "--workers", "8", "--rate", "10/s").code == 0
