@@ -131,8 +131,12 @@ class Folder:
         now = self.plan.service.now()
         asked = (error.retry_at - now).total_seconds() if error and error.retry_at else 0.0
         self.books.progress.running += item.job_id not in self.pending
-        due = self.plan.waiting.deadline.clock() + asked
-        self.pending[item.job_id] = Pending(item.state, due, error.retry_at if error else None)
+        due, retry_at = self.plan.waiting.deadline.clock() + asked, error.retry_at if error else None
+        before = self.pending.get(item.job_id)
+        if before and before.due > due and retry_at is None:
+            # what the service has asked for holds, whatever a list says meanwhile
+            due, retry_at = before.due, before.retry_at
+        self.pending[item.job_id] = Pending(item.state, due, retry_at)
         if self._example[0] not in self.pending:
             self._example = (item.job_id, error)
 

@@ -162,8 +162,7 @@ def _end(opened: _Open, finish: Finish, problems: list[JobfetchError]) -> None:
     try:
         with opened.stack:
             if opened.trouble and not opened.listed:
-                # the deadline came before the list did
-                problems.append(opened.trouble)
+                _left_unlisted(books, opened.trouble)
             folder.close()
             if not opened.refused:
                 finish(folder)
@@ -171,6 +170,14 @@ def _end(opened: _Open, finish: Finish, problems: list[JobfetchError]) -> None:
         books.ending = books.ending or error
     except JobfetchError as error:
         problems.append(error)
+
+
+def _left_unlisted(books: Books, trouble: JobfetchError) -> None:
+    """Count a list that has not come while one waited: its trouble was no outcome yet, and counts like a job that runs."""
+    why = f"the deadline came before the list did; last: {trouble.message}"
+    books.tally.add(
+        None, None, Exit.RUNNING, StillRunning(why, hint="run the same line again later", retry_at=trouble.retry_at)
+    )
 
 
 def _over(plan: Plan, books: Books) -> bool:

@@ -425,7 +425,9 @@ def test_a_job_that_asked_to_be_left_alone_is_whatever_a_list_says_of_it(
         looks = sum(each == asked for each, _ in at)
         # the list calls both done, the service itself says that both run at first, and when to come back for one
         state = "completed" if asked == "b" or looks > 1 else "in_progress"
-        jobs = [{"id": each, "status": "completed"} for each in ("early", "late")]
+        # which the list says once as well
+        listed = "in_progress" if asked == "b" and looks == 2 else "completed"
+        jobs = [{"id": "early", "status": "completed"}, {"id": "late", "status": listed}]
         data = {"jobs": jobs} if asked == "b" else {"job_id": asked, "status": state, "result": "/x"}
         body = json.dumps({"success": True, "data": data}).encode()
         peer.send(reply(body, *(["retry-after: 2"] if asked == "late" and looks == 1 else [])))
@@ -529,6 +531,38 @@ def test_a_list_that_breaks_while_one_waits_costs_neither_its_own_jobs_nor_those
     run = program(*line, "--retries", "0", "--json")
     assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 2}), run.said
     assert {path.name for path in out.glob("*/*.json")} == {"broken-1.json", "good-1.json"}
+
+
+def test_a_list_that_fails_until_the_deadline_is_left_for_the_next_run(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "--batch", "b", "-o", out, "--base-url", serve(lambda p: p.send(DOWN)).url)
+    run = program(*line, "--retries", "0", "--wait", "--interval", "60", "--timeout", "1.5", "--json")
+    assert (run.code, run.verdict["counts"]) == (75, {}), run.said
+    assert "the deadline came before the list did" in run.verdict["error"]["message"]
+
+
+def test_a_round_reads_a_list_only_as_far_as_its_jobs_stand_in_it(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    pages: list[bool] = []
+
+    def talk(peer: Peer) -> None:
+        name, second = last_of(peer.head), "page_token" in peer.head
+        data: dict[str, Any] = {"job_id": name, "status": "completed", "result": "https://x.test/file"}
+        if name == "b":
+            pages.append(second)
+            state = "in_progress" if pages.count(False) == 1 else "completed"
+            jobs = [{"id": each, "status": "completed" if second else state} for each in ("34" if second else "12")]
+            data = {"jobs": jobs, "next_page_token": None if second else "two"}
+        peer.send(reply(json.dumps({"success": True, "data": data}).encode()))
+
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "--batch", "b", "-o", out, "--base-url", serve(talk).url, "--wait")
+    run = program(*line, "--interval", "0.05", "--json")
+    assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 4}), run.said
+    assert pages == [False, True, False]
 
 
 @pytest.mark.parametrize("failing", ["details", "one"])
