@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from jobfetch.errors import DiskError, Interrupted
+from jobfetch.errors import DiskError, Interrupted, InTheWay
 
 _PLAIN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,119}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]|manifest|rows|failures)(\..*)?")
@@ -337,6 +337,10 @@ def explained(path: Path) -> Iterator[None]:
         raise disk_error(error, str(path)) from None
 
 
+#: What is wrong with the place of one file, and not with the disk.
+_IN_THE_WAY = {errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG}
+
+
 def disk_error(error: OSError, where: str) -> DiskError:
     """Our error for a local file's: what, where, and what to do next."""
     advice = {
@@ -348,7 +352,8 @@ def disk_error(error: OSError, where: str) -> DiskError:
         errno.ENOENT: "make the folder first, or name another place",
         errno.ENOTDIR: "a part of this path is a file: name another place",
     }
-    return DiskError(
+    kind = InTheWay if error.errno in _IN_THE_WAY else DiskError
+    return kind(
         f"{where}: {error.strerror or 'cannot be written'}",
         hint=advice.get(error.errno or 0, "name another place"),
     )
