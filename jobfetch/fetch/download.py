@@ -9,12 +9,14 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
 
 from jobfetch import disk, locks
-from jobfetch.errors import DiskError, Exit, JobfetchError, StillRunning
+from jobfetch.errors import DiskError, Exit, JobfetchError, StillRunning, TooSoon
+from jobfetch.fetch.attempt import refuse_late
 from jobfetch.fetch.batch import TICK, Folder, ends_all
 from jobfetch.fetch.plan import Books, Plan
 from jobfetch.fetch.sources import Source, batched
@@ -123,8 +125,11 @@ def _go_through(opened: _Open, problems: list[JobfetchError]) -> None:
             folder.go(batched(asked) if opened.alone else source.again(asked))
         else:
             folder.go(source.first(), live=source.live)
-            if left := [*left_behind(folder.manifest, source, verify=folder.plan.verify)]:
+            if left := [*left_behind(folder.manifest, source, folder.plan)]:
                 folder.go(batched(left))
+    except TooSoon:
+        # while files were looked through
+        folder.books.cut_short = True
     except JobfetchError as error:
         _tripped(opened, error, problems)
     else:
@@ -133,10 +138,14 @@ def _go_through(opened: _Open, problems: list[JobfetchError]) -> None:
     opened.refused |= ending is not before and isinstance(ending, DiskError)
 
 
-def left_behind(manifest: Manifest, source: Source, *, verify: bool) -> Iterator[str]:
-    """Jobs on record that are not all there, and that the list names no more: they are asked for all the same."""
+def left_behind(manifest: Manifest, source: Source, plan: Plan) -> Iterator[str]:
+    """Jobs on record that are not all there, and that the list names no more: they are asked for all the same.
+
+    `TooSoon` where time is up, or a signal comes, while files are looked through.
+    """
+    check = partial(refuse_late, plan)
     for entry in manifest.entries(but=source.seen) if source.whole else ():
-        if not entry.done or not entry.intact(manifest.folder, verify=verify):
+        if not entry.done or not entry.intact(manifest.folder, verify=plan.verify, check=check):
             yield entry.job_id
 
 

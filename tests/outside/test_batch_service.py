@@ -1,6 +1,8 @@
 """A batch and a service that has had enough, is down, refuses, or only takes its time: how often it is asked, and when."""
 
+import contextlib
 import json
+import os
 import re
 import shutil
 import signal
@@ -241,6 +243,45 @@ def test_a_wait_that_is_asked_for_beyond_the_deadline_ends_it_at_once(
     assert run.verdict["retry_at"]
     assert run.seconds < 20
     assert len(server.heads) <= 4
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["listed", "not listed"])
+@pytest.mark.parametrize("stopped", [True, False], ids=["stopped", "late"])
+def test_files_that_are_looked_through_hold_up_neither_the_deadline_nor_a_signal(
+    jobfetch: Program, out: Path, serve: Callable[[Talk], RawServer], *, listed: bool, stopped: bool
+) -> None:
+    told = {
+        "b": {"jobs": [{"id": "1"}]},
+        "1": {"job_id": "1", "status": "completed", "result": "/x"},
+        "attachments": {},
+    }
+    url = serve(telling(told)).url
+    line = ("batch", "download", "playment", "--batch", "b", "-o", out, "--base-url", url, "--project", "p")
+    assert jobfetch(*line).code == 0
+    if not listed:
+        told["b"] = {"jobs": []}
+    # of the right length, and nobody has looked through so much before anything else hangs
+    books, size = out / "b" / "manifest.jsonl", 1 << 40
+    books.write_text(re.sub(r'"bytes":\d+', f'"bytes":{size}', books.read_text()))
+    os.truncate(out / "b" / "1.json", size)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with jobfetch.start(*line, "--verify", "--timeout", str(HANGS * 2) if stopped else "1.5") as process:
+        if stopped:
+            until(lambda: "1.json" in opened_by(process.pid))
+            process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=HANGS) == (130 if stopped else 75)
+    signal.signal(signal.SIGINT, before)
+    assert not (out / "b" / ".jobfetch.lock").exists()
+
+
+def opened_by(process: int) -> set[str]:
+    """The names of the files that a process has open."""
+    found = set()
+    for link in Path(f"/proc/{process}/fd").iterdir():
+        # some are gone by now
+        with contextlib.suppress(OSError):
+            found.add(link.readlink().name)
+    return found
 
 
 # --- waiting ---

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import io
 import os
 import stat
@@ -459,3 +460,26 @@ def test_a_private_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
 def test_ids_that_were_chosen_to_look_alike_have_names_of_their_own() -> None:
     # the first 48 bits of their hashes are the same
     assert disk.safe_name("job*+$!=*&&x") != disk.safe_name("job=*,,,$,,x")
+
+
+# --- hashes ---
+
+
+@pytest.mark.parametrize("length", [0, 1, disk.CHUNK // 4, 2 * disk.CHUNK + 1])
+def test_a_digest_is_that_of_the_whole_file(tmp_path: Path, length: int) -> None:
+    data = os.urandom(length)
+    (tmp_path / "file").write_bytes(data)
+    assert disk.digest(tmp_path / "file") == (length, hashlib.sha256(data).hexdigest())
+
+
+def test_a_digest_that_nobody_waits_for_is_given_up_midway(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(2 * disk.CHUNK))
+    checks = iter([None, Interrupted("enough")])
+
+    def check() -> None:
+        if error := next(checks):
+            raise error
+
+    with pytest.raises(Interrupted):
+        disk.digest(tmp_path / "file", check)
+    assert next(checks, "none left") == "none left"
