@@ -5,7 +5,17 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from jobfetch.errors import BadReply, Exit, JobfetchError, StillRunning, TooSoon, Unauthorized, UsageError, recorded
+from jobfetch.errors import (
+    BadReply,
+    Exit,
+    InTheWay,
+    JobfetchError,
+    StillRunning,
+    TooSoon,
+    Unauthorized,
+    UsageError,
+    recorded,
+)
 from jobfetch.fetch import get
 from jobfetch.fetch.kept import Kept, essence
 from jobfetch.fetch.plan import Plan
@@ -41,6 +51,8 @@ def attempt(plan: Plan, item: Item) -> Kept:
     except Unauthorized as error:
         # this answer is for this job; whether it is for every other one as well is seen by theirs
         outcome = Outcome(job_id=item.job_id, state=None, exit=error.exit, error=error)
+    if isinstance(outcome.error, InTheWay):
+        outcome.error.hint = "move away what stands there, then run the same line again"
     return Kept.of(outcome, before)
 
 

@@ -599,6 +599,7 @@ def test_what_stands_in_the_place_of_one_record_costs_its_job_alone(
         monkeypatch.setattr(os, "replace", rename)
     run = jobfetch(*ONE, "batch-3", "-o", out, "--workers", "1", "--json")
     assert (run.code, run.verdict["counts"]) == (8, {"disk": 1, "succeeded": 2}), run.said
+    assert "move away what stands there" in run.verdict["error"]["hint"]
     [failure] = map(json.loads, (place / "failures.ndjson").read_text().splitlines())
     assert (failure["job_id"], failure["error"]["exit_code"]) == ("job-0002", 12)
     assert not list(place.glob(".*"))
