@@ -154,7 +154,9 @@ def _placing(
     temporary = os.path.join(folder, f"{_prefix(name)}{os.getpid()}.{next(_begun) & 0xFFFFFFFF:08x}.part")  # noqa: PTH118
     begun = False
     try:
-        descriptor = os.open(temporary, _NEW, 0o600 if private else 0o666)
+        # nothing is begun in a folder either that was let go of, and swept
+        with claim or contextlib.nullcontext():
+            descriptor = os.open(temporary, _NEW, 0o600 if private else 0o666)
         begun = True
         try:
             yield descriptor

@@ -483,3 +483,16 @@ def test_a_digest_that_nobody_waits_for_is_given_up_midway(tmp_path: Path) -> No
     with pytest.raises(Interrupted):
         disk.digest(tmp_path / "file", check)
     assert next(checks, "none left") == "none left"
+
+
+def test_nothing_is_begun_in_a_folder_that_was_let_go_of(tmp_path: Path) -> None:
+    claim = disk.Claim()
+    claim.end()
+
+    def pieces() -> Iterator[bytes]:
+        raise AssertionError("a file was begun")
+        yield b""
+
+    with pytest.raises(Interrupted):
+        disk.place(tmp_path / "file", pieces(), claim)
+    assert list(tmp_path.iterdir()) == []
