@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from jobfetch.errors import DiskError, Interrupted
+from jobfetch.errors import DiskError, Interrupted, InTheWay
 
 _PLAIN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,119}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]|manifest|rows|failures)(\..*)?")
@@ -155,7 +155,9 @@ def _placing(
     temporary = os.path.join(folder, f"{_prefix(name)}{os.getpid()}.{next(_begun) & 0xFFFFFFFF:08x}.part")  # noqa: PTH118
     begun = False
     try:
-        descriptor = os.open(temporary, _NEW, 0o600 if private else 0o666)
+        # nothing is begun in a folder either that was let go of, and swept
+        with claim or contextlib.nullcontext():
+            descriptor = os.open(temporary, _NEW, 0o600 if private else 0o666)
         begun = True
         try:
             yield descriptor
@@ -304,11 +306,14 @@ def typed(path: Path) -> str:
     return shlex.quote(os.path.join(".", path) if str(path).startswith("-") else str(path))  # noqa: PTH118 - a Path drops the dot
 
 
-def digest(path: Path) -> tuple[int, str]:
-    """The length and the SHA-256 of a file."""
-    with path.open("rb") as file:
-        told = hashlib.file_digest(file, "sha256").hexdigest()
-        return file.tell(), told
+def digest(path: Path, check: Callable[[], None] = lambda: None) -> tuple[int, str]:
+    """The length and the SHA-256 of a file; `check` raises where nobody waits for them any more."""
+    told, room = hashlib.sha256(), memoryview(bytearray(CHUNK // 4))
+    with path.open("rb", buffering=0) as file:
+        while length := file.readinto(room):
+            check()
+            told.update(room[:length])
+        return file.tell(), told.hexdigest()
 
 
 def _alive(pid: int) -> bool:
@@ -343,6 +348,10 @@ def explained(path: Path) -> Iterator[None]:
         raise disk_error(error, str(path)) from None
 
 
+#: What is wrong with the place of one file, and not with the disk.
+_IN_THE_WAY = {errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG}
+
+
 def disk_error(error: OSError, where: str) -> DiskError:
     """Our error for a local file's: what, where, and what to do next."""
     advice = {
@@ -354,7 +363,8 @@ def disk_error(error: OSError, where: str) -> DiskError:
         errno.ENOENT: "make the folder first, or name another place",
         errno.ENOTDIR: "a part of this path is a file: name another place",
     }
-    return DiskError(
+    kind = InTheWay if error.errno in _IN_THE_WAY else DiskError
+    return kind(
         f"{where}: {error.strerror or 'cannot be written'}",
         hint=advice.get(error.errno or 0, "name another place"),
     )

@@ -16,6 +16,7 @@ JobfetchError
 │  ├─ NotJson              an answer of another kind, a web page most often
 │  └─ CutReply             it ended before it was whole, every time
 ├─ DiskError          12   full, read-only, permission
+│  └─ InTheWay             one file cannot stand where it belongs; others can
 ├─ FolderLocked       13   another run holds the folder
 ├─ StillRunning       75   not waited for, or the deadline passed
 │  └─ TooSoon              nothing was asked: the rate, or the service, allows it after the deadline only
@@ -259,6 +260,10 @@ class DiskError(JobfetchError):
     """A local file could not be written or read."""
 
     exit = Exit.DISK
+
+
+class InTheWay(DiskError):
+    """What stands in the place of one file is none, or its name is too long: of other files that says nothing."""
 
 
 class FolderLocked(JobfetchError):

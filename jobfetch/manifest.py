@@ -129,34 +129,36 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             )
         return folder / self.file
 
-    def difference(self, folder: Path, *, verify: bool = False) -> str | None:
+    def difference(self, folder: Path, *, verify: bool = False, check: Callable[[], None] = lambda: None) -> str | None:
         """What is wrong with its files as they lie there, linked ones included, by size or by hash; None where nothing is.
 
-        Without a file there is nothing to lose.
+        Without a file there is nothing to lose. `check` raises where nobody waits for hashes any more.
         """
         if self.file is None:
             return None
         name = disk.safe_name(self.job_id)
-        own = _different(folder, self.file, self.bytes, self.sha256, verify=verify)
+        own = _different(folder, self.file, self.bytes, self.sha256, verify=verify, check=check)
         # a name that is not the job's own was not written by us
         problem = own if self.file == f"{name}.json" else f"{self.file} is no name for this job"
         for each in self.assets:
             place, _, last = each.file.partition("/")
             if place != f"{name}{ASSETS}" or not _PLAIN.fullmatch(last):
                 problem = problem or f"{each.file} is no name for a linked file of this job"
-            problem = problem or _different(folder, each.file, each.bytes, each.sha256, verify=verify)
+            problem = problem or _different(folder, each.file, each.bytes, each.sha256, verify=verify, check=check)
         return problem
 
-    def intact(self, folder: Path, *, verify: bool = False) -> bool:
-        """Whether its files lie there as they were written."""
-        return self.difference(folder, verify=verify) is None
+    def intact(self, folder: Path, *, verify: bool = False, check: Callable[[], None] = lambda: None) -> bool:
+        """Whether its files lie there as they were written; `check` as for `difference`."""
+        return self.difference(folder, verify=verify, check=check) is None
 
 
-def _different(folder: Path, file: str, length: int | None, sha256: str | None, *, verify: bool) -> str | None:
+def _different(
+    folder: Path, file: str, length: int | None, sha256: str | None, *, verify: bool, check: Callable[[], None]
+) -> str | None:
     try:
         # text, not paths: this is done for every job of a folder
         same = os.stat(f"{folder}{os.sep}{file}").st_size == length  # noqa: PTH116 - likewise
-        same = same and (not verify or disk.digest(folder / file) == (length, sha256))
+        same = same and (not verify or disk.digest(folder / file, check) == (length, sha256))
     except (FileNotFoundError, NotADirectoryError):
         return f"{file} is missing"
     except OSError as error:

@@ -27,7 +27,7 @@ from jobfetch.commands.report import Common, Report, run
 from jobfetch.errors import JobfetchError, UsageError
 from jobfetch.fetch import Service, Wanted
 from jobfetch.fetch.after import failed, reason, write_failures, write_tables
-from jobfetch.fetch.attempt import needless
+from jobfetch.fetch.attempt import needless, refuse_late
 from jobfetch.fetch.batch import Folder
 from jobfetch.fetch.download import MOST_FAILED_ROUNDS, Target, download, left_behind
 from jobfetch.fetch.plan import Books, Plan
@@ -480,17 +480,18 @@ def _tell_only(desk: Desk, targets: Iterator[Target], *, ids: bool) -> None:
                 refuse_other(target.place, manifest.header, target.header)
             plan = replace(desk.plan, wanted=replace(desk.plan.wanted, output=target.place))
             pages = target.source.first()
-            following = partial(next, pages, None)
+            following, check = partial(next, pages, None), partial(refuse_late, plan)
             while (page := aside(following, desk.plan.waiting.deadline, desk.plan.stop)) is not None:
                 for item in page:
                     entry = None if manifest is None else manifest.last(item.job_id)
-                    if entry and needless(entry, item, plan) and entry.intact(target.place, verify=plan.verify):
+                    known = entry is not None and needless(entry, item, plan)
+                    if entry and known and entry.intact(target.place, verify=plan.verify, check=check):
                         told["done"] += 1
                     elif item.state and not item.state.terminal:
                         told["running"] += 1
                     else:
                         tell(item.job_id)
-            for job_id in left_behind(manifest, target.source, verify=plan.verify) if manifest else ():
+            for job_id in left_behind(manifest, target.source, plan) if manifest else ():
                 tell(job_id)
     desk.report.data = told
     desk.ui.note(", ".join(f"{number} {name.replace('_', ' ')}" for name, number in told.items()))

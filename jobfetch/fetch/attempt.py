@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from jobfetch.errors import BadReply, Exit, JobfetchError, StillRunning, Unauthorized, UsageError, recorded
+from jobfetch.errors import (
+    BadReply,
+    Exit,
+    InTheWay,
+    JobfetchError,
+    StillRunning,
+    TooSoon,
+    Unauthorized,
+    UsageError,
+    recorded,
+)
 from jobfetch.fetch import get
 from jobfetch.fetch.kept import Kept, essence
 from jobfetch.fetch.plan import Plan
@@ -40,6 +51,8 @@ def attempt(plan: Plan, item: Item) -> Kept:
     except Unauthorized as error:
         # this answer is for this job; whether it is for every other one as well is seen by theirs
         outcome = Outcome(job_id=item.job_id, state=None, exit=error.exit, error=error)
+    if isinstance(outcome.error, InTheWay):
+        outcome.error.hint = "move away what stands there, then run the same line again"
     return Kept.of(outcome, before)
 
 
@@ -52,7 +65,17 @@ def _before(plan: Plan, item: Item) -> bytes | None:
 def verified(plan: Plan, item: Item, entry: Entry) -> Entry | Kept:
     """The entry itself where its file is what was written; otherwise what came of asking again."""
     folder = plan.wanted.output
-    return entry if folder and entry.intact(folder, verify=True) else attempt(plan, item)
+    try:
+        intact = folder and entry.intact(folder, verify=True, check=partial(refuse_late, plan))
+    except TooSoon as error:
+        return Kept(Outcome(job_id=item.job_id, state=None, exit=error.exit, error=error), asked=0)
+    return entry if intact else attempt(plan, item)
+
+
+def refuse_late(plan: Plan) -> None:
+    """`TooSoon` where nobody waits for a file to be looked through any more: time is up, or a signal came."""
+    if plan.stop.asked or plan.waiting.deadline.left() <= 0:
+        raise TooSoon("time was up before every file was looked through", hint="run the same line again")
 
 
 def refused(item: Item, error: UsageError) -> Outcome:

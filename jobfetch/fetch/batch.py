@@ -87,14 +87,20 @@ class Folder:
             return False
         if came.error:
             return True
-        return isinstance(came.value, Kept) and self.books.streak.hear(came.value.outcome.error)
+        if not isinstance(came.value, Kept) or self._is_tick(came.value):
+            return False
+        return self.books.streak.hear(came.value.outcome.error)
 
     def may_go_on(self) -> bool:
-        """Whether anything new may be asked."""
-        left = self.plan.waiting.deadline.left()
-        if left <= 0 or self.plan.closed() >= left:
-            self.books.cut_short = True
-        return not (self.books.cut_short or self.books.ending or self.plan.stop.asked)
+        """Whether anything new may be begun, be it only told of."""
+        over = self.plan.waiting.deadline.left() <= 0
+        self.books.cut_short |= over
+        return not (over or self.books.ending or self.plan.stop.asked)
+
+    def may_ask(self) -> bool:
+        """Whether a request that somebody needs may be sent before the deadline."""
+        self.books.cut_short |= self.plan.closed() >= self.plan.waiting.deadline.left()
+        return self.may_go_on() and not self.books.cut_short
 
     def close(self) -> None:
         """Count what has not ended."""
@@ -125,8 +131,12 @@ class Folder:
         now = self.plan.service.now()
         asked = (error.retry_at - now).total_seconds() if error and error.retry_at else 0.0
         self.books.progress.running += item.job_id not in self.pending
-        due = self.plan.waiting.deadline.clock() + asked
-        self.pending[item.job_id] = Pending(item.state, due, error.retry_at if error else None)
+        due, retry_at = self.plan.waiting.deadline.clock() + asked, error.retry_at if error else None
+        before = self.pending.get(item.job_id)
+        if before and before.due > due and retry_at is None:
+            # what the service has asked for holds, whatever a list says meanwhile
+            due, retry_at = before.due, before.retry_at
+        self.pending[item.job_id] = Pending(item.state, due, retry_at)
         if self._example[0] not in self.pending:
             self._example = (item.job_id, error)
 
@@ -153,11 +163,16 @@ class Folder:
         for each in kept:
             self._count(each)
 
+    def _is_tick(self, kept: Kept) -> bool:
+        """Whether a look that failed is no outcome, while one waits: too few have failed in a row, the job may still run."""
+        error, failures = kept.outcome.error, self._failed_looks.get(kept.outcome.job_id, 0) + 1
+        return bool(error and error.transient and self.plan.waiting.wait and failures < poll.MOST_FAILED_LOOKS)
+
     def _waited_for(self, kept: Kept) -> Kept:
-        """While one waits, a look that failed is no outcome until too many have failed in a row: the job may still run."""
+        """What a look that is no outcome is taken for: a job that may still run."""
         job_id, error = kept.outcome.job_id, kept.outcome.error
-        failures = self._failed_looks.pop(job_id, 0) + 1
-        if error is None or not (error.transient and self.plan.waiting.wait) or failures >= poll.MOST_FAILED_LOOKS:
+        tick, failures = self._is_tick(kept), self._failed_looks.pop(job_id, 0) + 1
+        if error is None or not tick:
             return kept
         self._failed_looks[job_id] = failures
         shown = StillRunning(f"job {job_id} may still be running; last: {error.message}", retry_at=error.retry_at)
@@ -210,6 +225,8 @@ class _Pass:
         #: jobs that failed before, kept for the end: whatever is wrong with them stands in nobody's way
         self.later: deque[Item] = deque()
         self.listed = False
+        #: whether nothing came back the last time that somebody waited for it
+        self.silent = False
         self.problem: JobfetchError | None = None
         self.hurry: float | None = None
 
@@ -218,11 +235,13 @@ class _Pass:
         while True:
             self._feed()
             # a list that does not come, from a pipe that nobody closes, holds nothing up that has to end
-            if not workers.busy[_JOBS] and (self._finished() or not folder.may_go_on()):
+            if not workers.busy[_JOBS] and (self._finished() or self._given_up() or not folder.may_go_on()):
                 break
             if workers.in_flight:
                 self._gather()
-                self._hear(workers.take(TICK))
+                came = workers.take(TICK)
+                self.silent = not came
+                self._hear(came)
             folder.books.progress.in_flight = workers.busy[_JOBS]
             folder.plan.watcher.progressed(folder.books.progress)
             if self._out_of_patience():
@@ -240,6 +259,10 @@ class _Pass:
 
     def _finished(self) -> bool:
         return self.listed and not self.queue and not self.later
+
+    def _given_up(self) -> bool:
+        """Whether a pipe that names nothing at the moment is not waited for: nothing more may be asked."""
+        return self.live and self.silent and not self.folder.may_ask()
 
     def _feed(self) -> None:
         """Give out as much work as there are hands for, and have the next page fetched in time."""
@@ -287,7 +310,8 @@ class _Pass:
             return []
         if entry and entry.error and not late:
             self.later.append(item)
-        else:
+        elif folder.may_ask():
+            # those that may not be asked for any more are left for the next run; others may be there all the same
             self.workers.give(_JOBS, partial(attempt, plan, item))
         return []
 

@@ -9,12 +9,14 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
 
 from jobfetch import disk, locks
-from jobfetch.errors import DiskError, Exit, JobfetchError, StillRunning
+from jobfetch.errors import DiskError, Exit, JobfetchError, StillRunning, TooSoon
+from jobfetch.fetch.attempt import refuse_late
 from jobfetch.fetch.batch import TICK, Folder, ends_all
 from jobfetch.fetch.plan import Books, Plan
 from jobfetch.fetch.sources import Source, batched
@@ -47,6 +49,8 @@ class _Open(Struct):
     #: rounds in a row in which the list broke, and how the last one did
     failures: int = 0
     trouble: JobfetchError | None = None
+    #: whether the disk refused here, so that nothing more is written
+    refused: bool = False
 
     @property
     def waits(self) -> bool:
@@ -57,7 +61,7 @@ class _Open(Struct):
 def download(plan: Plan, books: Books, targets: Iterable[Target], finish: Finish) -> None:
     """Fill every folder; what the jobs came to stands in the books.
 
-    `finish` is called for each folder once nothing more is to come, unless the disk itself refuses.
+    `finish` is called for each folder once nothing more is to come, unless the disk itself refuses there.
 
     Raises:
         JobfetchError: what ended the run for a reason of its own, after everything else was put in order.
@@ -70,7 +74,7 @@ def download(plan: Plan, books: Books, targets: Iterable[Target], finish: Finish
             for opened in _opened(plan, books, targets, problems):
                 all_of_them.enter_context(opened.stack)
                 _go_through(opened, problems)
-                if plan.waiting.wait and opened.waits and opened.folder.may_go_on():
+                if plan.waiting.wait and opened.waits and opened.folder.may_ask():
                     kept.append(opened)
                 else:
                     _end(opened, finish, problems)
@@ -114,25 +118,34 @@ def _begin(plan: Plan, books: Books, target: Target) -> _Open:
 
 def _go_through(opened: _Open, problems: list[JobfetchError]) -> None:
     """Go once through the jobs of a folder: those that are listed, and later on those that still run."""
-    folder, source = opened.folder, opened.source
+    folder, source, before = opened.folder, opened.source, opened.folder.books.ending
     try:
         if opened.listed:
             asked = _asked_for(opened)
             folder.go(batched(asked) if opened.alone else source.again(asked))
         else:
             folder.go(source.first(), live=source.live)
-            if left := [*left_behind(folder.manifest, source, verify=folder.plan.verify)]:
+            if left := [*left_behind(folder.manifest, source, folder.plan)]:
                 folder.go(batched(left))
+    except TooSoon:
+        # while files were looked through
+        folder.books.cut_short = True
     except JobfetchError as error:
         _tripped(opened, error, problems)
     else:
         opened.listed, opened.failures, opened.trouble = True, 0, None
+    ending = folder.books.ending
+    opened.refused |= ending is not before and isinstance(ending, DiskError)
 
 
-def left_behind(manifest: Manifest, source: Source, *, verify: bool) -> Iterator[str]:
-    """Jobs on record that are not all there, and that the list names no more: they are asked for all the same."""
+def left_behind(manifest: Manifest, source: Source, plan: Plan) -> Iterator[str]:
+    """Jobs on record that are not all there, and that the list names no more: they are asked for all the same.
+
+    `TooSoon` where time is up, or a signal comes, while files are looked through.
+    """
+    check = partial(refuse_late, plan)
     for entry in manifest.entries(but=source.seen) if source.whole else ():
-        if not entry.done or not entry.intact(manifest.folder, verify=verify):
+        if not entry.done or not entry.intact(manifest.folder, verify=plan.verify, check=check):
             yield entry.job_id
 
 
@@ -153,19 +166,27 @@ def _tripped(opened: _Open, error: JobfetchError, problems: list[JobfetchError])
 
 
 def _end(opened: _Open, finish: Finish, problems: list[JobfetchError]) -> None:
+    """Put a folder in order and let go of it, whatever came of others; it may be gone itself."""
     folder, books = opened.folder, opened.folder.books
-    with opened.stack:
-        if opened.trouble and not opened.listed:
-            # the deadline came before the list did
-            problems.append(opened.trouble)
-        folder.close()
-        try:
-            if not isinstance(books.ending, DiskError):
+    try:
+        with opened.stack:
+            if opened.trouble and not opened.listed:
+                _left_unlisted(books, opened.trouble)
+            folder.close()
+            if not opened.refused:
                 finish(folder)
-        except DiskError as error:
-            books.ending = books.ending or error
-        except JobfetchError as error:
-            problems.append(error)
+    except DiskError as error:
+        books.ending = books.ending or error
+    except JobfetchError as error:
+        problems.append(error)
+
+
+def _left_unlisted(books: Books, trouble: JobfetchError) -> None:
+    """Count a list that has not come while one waited: its trouble was no outcome yet, and counts like a job that runs."""
+    why = f"the deadline came before the list did; last: {trouble.message}"
+    books.tally.add(
+        None, None, Exit.RUNNING, StillRunning(why, hint="run the same line again later", retry_at=trouble.retry_at)
+    )
 
 
 def _over(plan: Plan, books: Books) -> bool:
@@ -206,7 +227,7 @@ def _wait(plan: Plan, books: Books, folders: list[_Open], problems: list[Jobfetc
             return
         _sleep(plan, books, pause)
         for opened in left:
-            if opened.folder.may_go_on():
+            if opened.folder.may_ask():
                 _go_through(opened, problems)
 
 

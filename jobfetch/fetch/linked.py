@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def assets(service: Service, wanted: Wanted, job_id: str, reply: Reply) -> tuple
     parts = job.parts(address, reply.document) if job.parts else None
     if not found and not parts:
         return lost
-    place = disk.folder(folder_of(wanted, job_id))
+    with wanted.claim or contextlib.nullcontext():
+        place = disk.folder(folder_of(wanted, job_id))
     stored = tuple(
         _asset(service, place, number, asset, anew, claim=wanted.claim) for number, asset in enumerate(found, start=1)
     )

@@ -18,6 +18,7 @@ from jobfetch.errors import (
     DiskError,
     Forbidden,
     Interrupted,
+    InTheWay,
     JobfetchError,
     NoResult,
     ReaderGone,
@@ -152,7 +153,7 @@ _RUN_ERRORS = (CredentialsError, ConfigError, DiskError, UsageError, Interrupted
 
 def ends_the_run(error: JobfetchError) -> bool:
     """Whether an error ends the whole run, and not only the job that met it."""
-    return isinstance(error, _RUN_ERRORS) and not isinstance(error, Forbidden)
+    return isinstance(error, _RUN_ERRORS) and not isinstance(error, (Forbidden, InTheWay))
 
 
 # --- the result ---

@@ -93,7 +93,11 @@ class Listed(Struct, frozen=True, kw_only=True):
             return
         wanted, seen = set(job_ids), set[int]()
         for page in self._walk(seen, None):
-            yield [item for item in page if item.job_id in wanted]
+            found = [item for item in page if item.job_id in wanted]
+            wanted.difference_update(item.job_id for item in found)
+            yield found
+            if not wanted:
+                return
         yield from batched(job_id for job_id in job_ids if fingerprint(job_id) not in seen)
 
     def _walk(self, seen: set[int], promised: int | None) -> Pages:

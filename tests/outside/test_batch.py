@@ -1,6 +1,8 @@
 """`batch download` from outside: what is fetched, recorded, listed as failed, healed, refused; and what is never asked."""
 
+import errno
 import json
+import os
 import re
 import signal
 from collections import Counter
@@ -573,6 +575,41 @@ def test_a_full_disk_ends_it_with_12_and_no_torn_file(jobfetch: Program, out: Pa
     assert not list(place.glob(".*"))
     assert jobfetch(*line).code == 0
     assert len(list(place.glob("job-*.json"))) == 100
+
+
+@pytest.mark.parametrize("kind", ["folder", "loop", "too long"])
+def test_what_stands_in_the_place_of_one_record_costs_its_job_alone(
+    jobfetch: Program, sandbox: Sandbox, out: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    place = out / "batch-3"
+    taken = place / "job-0002.json"
+    place.mkdir()
+    if kind == "folder":
+        taken.mkdir()
+    elif kind == "loop":
+        taken.symlink_to(taken)
+    else:
+        replace = os.replace
+
+        def rename(old: Any, new: Any) -> None:
+            if os.fspath(new) == str(taken):
+                raise OSError(errno.ENAMETOOLONG, "File name too long")
+            replace(old, new)
+
+        monkeypatch.setattr(os, "replace", rename)
+    run = jobfetch(*ONE, "batch-3", "-o", out, "--workers", "1", "--json")
+    assert (run.code, run.verdict["counts"]) == (8, {"disk": 1, "succeeded": 2}), run.said
+    assert "move away what stands there" in run.verdict["error"]["hint"]
+    [failure] = map(json.loads, (place / "failures.ndjson").read_text().splitlines())
+    assert (failure["job_id"], failure["error"]["exit_code"]) == ("job-0002", 12)
+    assert not list(place.glob(".*"))
+    monkeypatch.undo()
+    if kind == "folder":
+        taken.rmdir()
+    elif kind == "loop":
+        taken.unlink()
+    assert jobfetch(*ONE, "batch-3", "-o", out).code == 0
+    assert taken.is_file()
 
 
 # --- the provider that a line does not name ---

@@ -47,6 +47,15 @@ def linking(
 Linking = Callable[[], tuple[Here, list[str], dict[str, bytes]]]
 
 
+def test_a_file_in_the_place_of_the_folder_of_linked_files_costs_its_job_alone(linking: Linking, out: Path) -> None:
+    program, line, _ = linking()
+    (out / "a.assets").write_bytes(b"mine")
+    run = program(*line, "--json")
+    assert (run.code, run.verdict["counts"]) == (12, {"disk": 1}), run.said
+    assert (out / "failures.ndjson").exists()
+    assert (out / "a.assets").read_bytes() == b"mine"
+
+
 @pytest.mark.parametrize("again", ["download", "retry"])
 def test_a_lost_link_that_was_allowed_is_tried_again_by_the_next_run(linking: Linking, out: Path, again: str) -> None:
     program, line, answers = linking()

@@ -1,7 +1,10 @@
 """A batch and a service that has had enough, is down, refuses, or only takes its time: how often it is asked, and when."""
 
+import contextlib
 import json
+import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -98,6 +101,40 @@ def test_jobs_that_nobody_may_ask_about_before_the_deadline_are_not_said_to_run(
     assert "time was up" in run.verdict["error"]["message"]
     assert run.verdict["retry_at"]
     assert len((out / "made" / "manifest.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+def test_where_nothing_more_may_be_asked_only_jobs_that_are_not_there_are_left(
+    here: Program, sandbox: Sandbox, out: Path, gone: int
+) -> None:
+    line = ("batch", "download", "playment", "--batch", "batch-3", "-o", out, "--json")
+    assert here(*line).code == 0
+    for number in range(gone):
+        (out / "batch-3" / f"job-{number + 1:04}.json").unlink()
+    sandbox.clear()
+    # the list takes all that the rate allows
+    run = here(*line, "--rate", "1/h")
+    assert (run.code, run.verdict["counts"]) == (75 if gone else 0, {"succeeded": 3 - gone})
+    assert len(sandbox.asked()) == 1
+
+
+def test_a_list_that_takes_all_that_the_rate_allows_is_waited_for(here: Program, out: Path) -> None:
+    line = ("batch", "download", "playment", "--batch", "batch-3", "-o", out, "--json", "--timeout", "60")
+    assert here(*line).code == 0
+    run = here(*line, "--rate", "1/m")
+    assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 3})
+
+
+def test_a_pipe_is_not_waited_for_once_nothing_more_may_be_asked(
+    jobfetch: Program, serve: Callable[[Talk], RawServer], out: Path
+) -> None:
+    later = reply(b"{}", "retry-after: 7200", status="429 Too Many Requests")
+    line = ("batch", "download", "cognite", "--jobs", "-", "-o", out, "--base-url", serve(lambda p: p.send(later)).url)
+    with jobfetch.start(*line, "--timeout", str(HANGS * 2), JOBFETCH_COGNITE_TOKEN="t") as process:
+        assert process.stdin
+        process.stdin.write(b"200\n")
+        process.stdin.flush()
+        assert process.wait(timeout=HANGS) == 75
 
 
 def test_a_rate_holds_for_all_workers_together(serve: Callable[[Talk], RawServer], vision: Callable[..., Any]) -> None:
@@ -209,6 +246,45 @@ def test_a_wait_that_is_asked_for_beyond_the_deadline_ends_it_at_once(
     assert run.verdict["retry_at"]
     assert run.seconds < 20
     assert len(server.heads) <= 4
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["listed", "not listed"])
+@pytest.mark.parametrize("stopped", [True, False], ids=["stopped", "late"])
+def test_files_that_are_looked_through_hold_up_neither_the_deadline_nor_a_signal(
+    jobfetch: Program, out: Path, serve: Callable[[Talk], RawServer], *, listed: bool, stopped: bool
+) -> None:
+    told = {
+        "b": {"jobs": [{"id": "1"}]},
+        "1": {"job_id": "1", "status": "completed", "result": "/x"},
+        "attachments": {},
+    }
+    url = serve(telling(told)).url
+    line = ("batch", "download", "playment", "--batch", "b", "-o", out, "--base-url", url, "--project", "p")
+    assert jobfetch(*line).code == 0
+    if not listed:
+        told["b"] = {"jobs": []}
+    # of the right length, and nobody has looked through so much before anything else hangs
+    books, size = out / "b" / "manifest.jsonl", 1 << 40
+    books.write_text(re.sub(r'"bytes":\d+', f'"bytes":{size}', books.read_text()))
+    os.truncate(out / "b" / "1.json", size)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with jobfetch.start(*line, "--verify", "--timeout", str(HANGS * 2) if stopped else "1.5") as process:
+        if stopped:
+            until(lambda: "1.json" in opened_by(process.pid))
+            process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=HANGS) == (130 if stopped else 75)
+    signal.signal(signal.SIGINT, before)
+    assert not (out / "b" / ".jobfetch.lock").exists()
+
+
+def opened_by(process: int) -> set[str]:
+    """The names of the files that a process has open."""
+    found = set()
+    for link in Path(f"/proc/{process}/fd").iterdir():
+        # some are gone by now
+        with contextlib.suppress(OSError):
+            found.add(link.readlink().name)
+    return found
 
 
 # --- waiting ---
@@ -331,6 +407,49 @@ def test_a_job_whose_looks_fail_again_and_again_is_given_up(
     assert (run.code, run.verdict["counts"], len(noted.at)) == (10, {"unavailable": 1}, 6)
 
 
+@pytest.mark.parametrize("rounds", [1, 4])
+def test_a_wait_for_many_jobs_goes_on_after_rounds_in_which_every_look_fails(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any], rounds: int
+) -> None:
+    bad = range(12, 12 * (rounds + 1))
+    noted = Noted(lambda before: RUNNING if before < 12 else DOWN if before in bad else reply(DONE))
+    run = vision(serve(noted), 12, "--wait", "--interval", "0.05", "--retries", "0", "--rate", "none", "--json")
+    assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 12}), run.said
+
+
+def test_a_service_that_is_dead_ends_a_wait_once_jobs_are_given_up(
+    serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
+) -> None:
+    noted = Noted(lambda before: RUNNING if before < 30 else DOWN)
+    run = vision(serve(noted), 30, "--wait", "--interval", "0.05", "--retries", "0", "--rate", "none")
+    assert (run.code, run.said.count("jobs in a row have failed alike")) == (10, 1)
+    assert len(noted.at) <= 30 * 6
+
+
+def test_two_jobs_whose_looks_fail_again_and_again_end_no_wait_for_a_third(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    asked: list[str] = []
+
+    def talk(peer: Peer) -> None:
+        name = last_of(peer.head)
+        asked.append(name)
+        states = {
+            "bad-1": "completed",
+            "bad-2": "completed",
+            "slow": "in_progress" if asked.count("b") < 8 else "completed",
+        }
+        jobs = [{"id": each, "status": state} for each, state in states.items()]
+        data = {"jobs": jobs} if name == "b" else {"job_id": name, "status": "completed", "result": "https://x.test/f"}
+        peer.send(DOWN if "bad" in name else reply(json.dumps({"success": True, "data": data}).encode()))
+
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "--batch", "b", "-o", out, "--base-url", serve(talk).url, "--wait")
+    run = program(*line, "--interval", "0.05", "--retries", "0", "--json")
+    assert (run.code, run.verdict["counts"]) == (8, {"succeeded": 1, "unavailable": 2}), run.said
+    assert [asked.count(name) for name in ("bad-1", "bad-2")] == [5, 5]
+
+
 def test_a_failed_look_by_which_the_deadline_comes_leaves_the_job_for_the_next_run(
     serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
 ) -> None:
@@ -350,7 +469,9 @@ def test_a_job_that_asked_to_be_left_alone_is_whatever_a_list_says_of_it(
         looks = sum(each == asked for each, _ in at)
         # the list calls both done, the service itself says that both run at first, and when to come back for one
         state = "completed" if asked == "b" or looks > 1 else "in_progress"
-        jobs = [{"id": each, "status": "completed"} for each in ("early", "late")]
+        # which the list says once as well
+        listed = "in_progress" if asked == "b" and looks == 2 else "completed"
+        jobs = [{"id": "early", "status": "completed"}, {"id": "late", "status": listed}]
         data = {"jobs": jobs} if asked == "b" else {"job_id": asked, "status": state, "result": "/x"}
         body = json.dumps({"success": True, "data": data}).encode()
         peer.send(reply(body, *(["retry-after: 2"] if asked == "late" and looks == 1 else [])))
@@ -390,6 +511,40 @@ def test_a_folder_of_somebody_else_keeps_no_other_from_waiting(
     assert not (out / "one" / ".jobfetch.lock").exists()
 
 
+def test_a_folder_that_goes_away_while_one_waits_keeps_no_other_from_being_put_in_order(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    asked: list[str] = []
+
+    def talk(peer: Peer) -> None:
+        name = last_of(peer.head)
+        asked.append(name)
+        # in the second round, whose first job is recorded where nothing is any more
+        if asked.count("one") == 2 and (out / "one").is_dir():
+            shutil.rmtree(out / "one")
+        batches = [{"id": each, "total_jobs": 3} for each in ("one", "two", "three")]
+        states = {
+            "good": "completed",
+            "bad": "completed",
+            "runs": "completed" if asked.count("one") > 1 else "in_progress",
+        }
+        jobs = [{"id": f"{kind}-{name}", "status": state} for kind, state in states.items()]
+        told = {"details": {"batches": batches}} | {each["id"]: {"jobs": jobs} for each in batches}
+        job = {"job_id": name, "status": "completed", "result": "https://x.test/f"}
+        body = json.dumps({"success": True, "data": told.get(name, job)}).encode()
+        peer.send(GONE if name.startswith("bad") else reply(body))
+
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "-o", out, "--base-url", serve(talk).url, "--wait", "--interval", "0.05")
+    run = program(*line, "-f", "csv", "--json")
+    assert (run.code, run.verdict["error"]["code"]) == (12, "disk"), run.said
+    assert run.verdict["counts"] == {"not_found": 3, "running": 3, "succeeded": 3}
+    for folder in (out / "two", out / "three"):
+        assert {"failures.ndjson", "manifest.jsonl", "rows.csv"} <= {each.name for each in folder.iterdir()}
+        assert not (folder / ".jobfetch.lock").exists()
+        assert str(folder / "rows.csv") in run.verdict["outputs"]
+
+
 GONE = reply(b'{"success":false,"error":{"code":"resource_error","message":"no such batch"}}', status="400 Bad Request")
 
 
@@ -420,6 +575,38 @@ def test_a_list_that_breaks_while_one_waits_costs_neither_its_own_jobs_nor_those
     run = program(*line, "--retries", "0", "--json")
     assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 2}), run.said
     assert {path.name for path in out.glob("*/*.json")} == {"broken-1.json", "good-1.json"}
+
+
+def test_a_list_that_fails_until_the_deadline_is_left_for_the_next_run(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "--batch", "b", "-o", out, "--base-url", serve(lambda p: p.send(DOWN)).url)
+    run = program(*line, "--retries", "0", "--wait", "--interval", "60", "--timeout", "1.5", "--json")
+    assert (run.code, run.verdict["counts"]) == (75, {}), run.said
+    assert "the deadline came before the list did" in run.verdict["error"]["message"]
+
+
+def test_a_round_reads_a_list_only_as_far_as_its_jobs_stand_in_it(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer]
+) -> None:
+    pages: list[bool] = []
+
+    def talk(peer: Peer) -> None:
+        name, second = last_of(peer.head), "page_token" in peer.head
+        data: dict[str, Any] = {"job_id": name, "status": "completed", "result": "https://x.test/file"}
+        if name == "b":
+            pages.append(second)
+            state = "in_progress" if pages.count(False) == 1 else "completed"
+            jobs = [{"id": each, "status": "completed" if second else state} for each in ("34" if second else "12")]
+            data = {"jobs": jobs, "next_page_token": None if second else "two"}
+        peer.send(reply(json.dumps({"success": True, "data": data}).encode()))
+
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "--batch", "b", "-o", out, "--base-url", serve(talk).url, "--wait")
+    run = program(*line, "--interval", "0.05", "--json")
+    assert (run.code, run.verdict["counts"]) == (0, {"succeeded": 4}), run.said
+    assert pages == [False, True, False]
 
 
 @pytest.mark.parametrize("failing", ["details", "one"])

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import io
 import os
 import stat
@@ -466,3 +467,39 @@ def test_a_private_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
 def test_ids_that_were_chosen_to_look_alike_have_names_of_their_own() -> None:
     # the first 48 bits of their hashes are the same
     assert disk.safe_name("job*+$!=*&&x") != disk.safe_name("job=*,,,$,,x")
+
+
+# --- hashes ---
+
+
+@pytest.mark.parametrize("length", [0, 1, disk.CHUNK // 4, 2 * disk.CHUNK + 1])
+def test_a_digest_is_that_of_the_whole_file(tmp_path: Path, length: int) -> None:
+    data = os.urandom(length)
+    (tmp_path / "file").write_bytes(data)
+    assert disk.digest(tmp_path / "file") == (length, hashlib.sha256(data).hexdigest())
+
+
+def test_a_digest_that_nobody_waits_for_is_given_up_midway(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(2 * disk.CHUNK))
+    checks = iter([None, Interrupted("enough")])
+
+    def check() -> None:
+        if error := next(checks):
+            raise error
+
+    with pytest.raises(Interrupted):
+        disk.digest(tmp_path / "file", check)
+    assert next(checks, "none left") == "none left"
+
+
+def test_nothing_is_begun_in_a_folder_that_was_let_go_of(tmp_path: Path) -> None:
+    claim = disk.Claim()
+    claim.end()
+
+    def pieces() -> Iterator[bytes]:
+        raise AssertionError("a file was begun")
+        yield b""
+
+    with pytest.raises(Interrupted):
+        disk.place(tmp_path / "file", pieces(), claim)
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from jobfetch import fetch
-from jobfetch.errors import CredentialsError, Exit, JobfetchError, NotFound, ResultGone, Unavailable
+from jobfetch.disk import Claim
+from jobfetch.errors import CredentialsError, Exit, Interrupted, JobfetchError, NotFound, ResultGone, Unavailable
 from jobfetch.fetch import Service, Wanted
 from jobfetch.fetch import linked as links
 from jobfetch.fetch.rows import maker
@@ -261,6 +262,16 @@ def test_a_job_without_assets_wanted_is_not_asked_for_its_parts(kept: Callable[.
 def test_a_job_that_links_to_nothing_makes_no_folder(kept: Callable[..., Any], tmp_path: Path) -> None:
     kept(provider(parts=lambda address, document: None, assets=linked()), never, {"state": "done"})
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_job_that_comes_once_its_folder_was_let_go_makes_no_folder_either(
+    kept: Callable[..., Any], tmp_path: Path
+) -> None:
+    claim = Claim()
+    claim.end()
+    with pytest.raises(Interrupted):
+        kept(provider(parts=in_windows(1)), never, {"state": "done"}, claim=claim)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("page", "exit_"), [(True, Exit.DONE), (False, Exit.PARTIAL)])

@@ -272,11 +272,12 @@ def test_a_few_jobs_of_a_long_list_are_asked_for_one_by_one_and_not_by_the_whole
     assert asked == []
 
 
-def test_many_jobs_of_a_list_are_asked_for_by_the_list() -> None:
+@pytest.mark.parametrize(("last", "pages"), [(str(7 * PAGE), 8), ("gone", 10)])
+def test_many_jobs_of_a_list_are_asked_for_by_the_list_until_it_has_named_them(last: str, pages: int) -> None:
     source, asked = listed(10 * PAGE)
-    wanted = tuple(map(str, range(20)))
+    wanted = (*map(str, range(19)), last)
     assert [item.job_id for page in source.again(wanted) for item in page] == [*wanted]
-    assert len(asked) == 10
+    assert len(asked) == pages
 
 
 # --- what an item tells ---
