@@ -311,6 +311,10 @@ class Manifest:
         place = self._places.get(fingerprint(job_id))
         return None if place is None else self._entry(place >> 1)
 
+    def place(self, job_id: str) -> int:
+        """Where the last line of a job stands: the later it was asked about, the larger; 0 for one that is not there."""
+        return self._places.get(fingerprint(job_id), 0) >> 1
+
     def entries(self, *, left: bool = False, but: AbstractSet[int] = frozenset()) -> Iterator[Entry]:
         """The last word on every job, in the order in which they were written; or on those `left` that did not succeed.
 

@@ -88,6 +88,13 @@ class Reply(Struct, frozen=True, dict=True):
     headers: Mapping[str, str]
     body: bytes
     url: str = ""
+    #: whether it was asked for without a credential, since a redirect had led elsewhere: what it refuses says nothing of ours
+    bare: bool = False
+
+    @property
+    def brings_all(self) -> bool:
+        """Whether its body is all that was asked for, as it is or as a proxy has changed it: 202 and 204 bring nothing."""
+        return self.status in {200, 203}
 
     @property
     def ok(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from jobfetch.errors import JobfetchError, StillRunning
+from jobfetch.errors import JobfetchError, StillRunning, TooSoon
 from jobfetch.model import Deadline, Status, rfc3339
 from jobfetch.spec import Schedule
 
@@ -169,7 +169,9 @@ def _still_running(watch: _Watch, rules: _Rules, why: str, asked: float | None =
     asked = asked or (watch.last.retry_after if watch.last else None)
     back = rules.now() + timedelta(seconds=asked or rules.schedule.start)
     known = f"is still running ({watch.last.provider_state})" if watch.last else "may still be running"
-    error = StillRunning(
+    # of a job that nobody has asked about there is nothing to tell
+    kind = StillRunning if watch.last or watch.failures else TooSoon
+    error = kind(
         f"job {watch.job_id} {known}: {why}",
         hint=f"{'' if rules.wait else 'add --wait, or '}run the same line again, not before {rfc3339(back)}",
         retry_at=back,

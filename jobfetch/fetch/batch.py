@@ -150,12 +150,11 @@ class Folder:
         try:
             if any(each.file for each in kept):
                 disk.sync_folder(self.manifest.folder)
-            entries = [entry for each in kept if (entry := self._entry(each))]
-            linked = [entry for entry in entries if (last := self.manifest.last(entry.job_id)) and last.assets]
-            self.manifest.add(entries)
-            for entry in linked:
-                # where some could not be had, those of before stay
-                if not entry.links_lost:
+            lines = [(each, entry) for each in kept if (entry := self._entry(each))]
+            self.manifest.add([entry for _, entry in lines])
+            for each, entry in lines if self.plan.wanted.assets else ():
+                # where some could not be had, those of before stay, and so they do where nothing came
+                if each.file and not entry.links_lost:
                     remove_other_links(self.manifest.folder, entry)
         except DiskError as error:
             self.books.ending = error
@@ -222,7 +221,8 @@ class _Pass:
     def __init__(self, folder: Folder, workers: Workers, pages: Pages, *, live: bool) -> None:
         self.folder, self.workers, self.pages, self.live = folder, workers, pages, live
         self.queue: deque[Item] = deque()
-        #: jobs that failed before, kept for the end: whatever is wrong with them stands in nobody's way
+        #: jobs that failed before, or were not over in time, kept for the end: whatever is wrong with them stands in nobody's
+        #: way, and those that were asked for last come last
         self.later: deque[Item] = deque()
         self.listed = False
         #: whether nothing came back the last time that somebody waited for it
@@ -308,7 +308,7 @@ class _Pass:
         if pending and pending.due > plan.waiting.deadline.clock():
             # whatever a list says of it, the service wants to be left alone about this job until then
             return []
-        if entry and entry.error and not late:
+        if entry and not late and (entry.error or (entry.exit is Exit.RUNNING and not pending)):
             self.later.append(item)
         elif folder.may_ask():
             # those that may not be asked for any more are left for the next run; others may be there all the same
@@ -327,6 +327,7 @@ class _Pass:
                 self.listed = each.value is None
                 self.queue.extend(each.value or ())
                 if self.listed:
+                    self.later = deque(sorted(self.later, key=self._asked_at))
                     progress = self.folder.books.progress
                     progress.total = progress.settled + len(self.queue) + len(self.later) + self.workers.busy[_JOBS]
             elif isinstance(each.value, Entry):
@@ -339,6 +340,9 @@ class _Pass:
         books.ending = books.ending or books.streak.error
         if books.ending:
             self.workers.halt()
+
+    def _asked_at(self, item: Item) -> int:
+        return self.folder.manifest.place(item.job_id)
 
     def _fail(self, came: Came) -> None:
         if not isinstance(came.error, JobfetchError):

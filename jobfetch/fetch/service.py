@@ -86,7 +86,7 @@ class Service(Struct, frozen=True, kw_only=True):
 
     def foreign(self, reply: Reply) -> bool:
         """Whether somebody else than the service itself answered: storage at the end of a link."""
-        return origin(reply.url) != origin(self.address.base_url)
+        return reply.bare or origin(reply.url) != origin(self.address.base_url)
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -170,11 +170,17 @@ def resolved(service: Service, job_id: str, status: Status, sink: Sink | None) -
             )
         reply = service.follow(request, sink)
         if not refused_link(service, reply):
-            return checked(service, reply)
+            return _brought(checked(service, reply))
     raise NoResult(
         f"the link to the result of job {job_id} is refused, also after it was resolved anew",
         hint="run the same line again later",
     )
+
+
+def _brought(reply: Reply) -> Reply:
+    if not reply.brings_all:
+        raise BadReply(f"{safe_url(reply.url)} answered with HTTP {reply.status}, which brings no result")
+    return reply
 
 
 def refused_link(service: Service, reply: Reply) -> bool:

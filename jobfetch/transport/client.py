@@ -144,7 +144,7 @@ class Transport:
         return PLAIN_ERRORS if self._is_foreign(request, reply) or request.purpose is Purpose.TOKEN else self._errors
 
     def _is_foreign(self, request: Request, reply: Reply) -> bool:
-        return origin(reply.url) != origin(self._home or request.url)
+        return reply.bare or origin(reply.url) != origin(self._home or request.url)
 
     def _pause(self, problem: JobfetchError, tried: int, asked: float | None) -> None:
         """Wait before the next try: full jitter, never less than the service asks for, never past the deadline."""
@@ -163,11 +163,13 @@ class Transport:
 
     def _followed(self, request: Request, signer: Signer | None, download: Download | None) -> Reply:
         """The request, and the redirects that it may follow."""
+        bare = False
         for _ in range(MOST_HOPS + 1):
             reply = self._signed(request, signer, download)
             if reply.status not in REDIRECTS:
-                return reply
-            request, signer = _redirected(request, reply, signer)
+                return replace(reply, bare=True) if bare else reply
+            request, after = _redirected(request, reply, signer)
+            signer, bare = after, bare or after is not signer
         raise BadReply(f"{safe_url(request.url)} redirects without end", hint="check base_url")
 
     def _signed(self, request: Request, signer: Signer | None, download: Download | None) -> Reply:

@@ -22,8 +22,6 @@ _LENGTH = re.compile(r"[0-9]{1,19}")
 _SETTLED = timedelta(seconds=60)
 
 _PART, _NO_SUCH_PART = 206, 416
-#: Replies that bring a whole file: as it is, or as a proxy has changed it. 202 and 204 bring none.
-_WHOLE = frozenset({200, 203})
 
 
 class Download(Struct, kw_only=True):
@@ -60,7 +58,7 @@ class Download(Struct, kw_only=True):
                 return True
             self.drop()
             return False
-        if reply.status not in _WHOLE:
+        if not reply.brings_all:
             raise BadReply(f"{safe_url(reply.url)} answered with HTTP {reply.status}, which brings no file")
         self.drop()
         length = _length(reply)

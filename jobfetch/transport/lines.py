@@ -78,19 +78,35 @@ class Lines:
 
         """
         home = origin(message.url)
-        line = self._open(home, watch, connect)
+        kept = self._kept.pop(home, None)
+        if kept and kept.is_quiet():
+            watch.hold(kept.twin)
+            try:
+                return self._over(kept, message, answer)
+            except Broken as error:
+                # whoever keeps lines for a short while only may have let go of this one just now (RFC 9112, 9.3.1)
+                if not error.unheard or message.method != "GET" or watch.fired:
+                    raise
+        elif kept:
+            kept.close()
+        return self._over(self._open(home, watch, connect), message, answer)
+
+    def _over(self, line: Line, message: Message, seconds: float) -> Heard:
         heard = None
         try:
-            line.sock.settimeout(answer)
+            line.sock.settimeout(seconds)
             line.send(message)
             heard = Answer(line.sock, method=message.method)
             heard.begin()
         except BaseException as error:
+            nothing = heard is None or heard.nothing_came
             if heard:
                 heard.close()
             line.close()
             if isinstance(error, (http.client.HTTPException, OSError)):
-                raise broken(error) from None
+                told = broken(error)
+                told.unheard = nothing and told.how is How.UNREACHABLE
+                raise told from None
             raise
         return Directly(heard, partial(self._done, line))
 
@@ -101,12 +117,6 @@ class Lines:
             self._kept.popitem()[1].close()
 
     def _open(self, home: Home, watch: Watch, seconds: float) -> Line:
-        kept = self._kept.pop(home, None)
-        if kept and kept.is_quiet():
-            watch.hold(kept.twin)
-            return kept
-        if kept:
-            kept.close()
         scheme, host, port = home
         try:
             sock = _connected(host, port, seconds)

@@ -57,6 +57,8 @@ class Broken(Exception):
     def __init__(self, how: How) -> None:
         super().__init__(how.value)
         self.how = how
+        #: whether the other side hung up before it said anything
+        self.unheard = False
 
 
 class Heard(Protocol):
@@ -195,6 +197,11 @@ class Answer(http.client.HTTPResponse):
         #: whether something came behind the reply that nobody has asked for
         self.left_over = False
         super().__init__(self, *args, **kwargs)  # type: ignore[arg-type]  # all that it asks of a socket is a file
+
+    @property
+    def nothing_came(self) -> bool:
+        """Whether not one byte of it is there."""
+        return not self._source.came
 
     def makefile(self, *_: Any) -> io.BufferedReader:
         """What the reply is read from."""

@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 from msgspec import Struct
 
-from jobfetch.errors import BadReply, ConfigError, CutReply, JobfetchError, StillRunning, Unavailable
+from jobfetch.errors import BadReply, ConfigError, CutReply, JobfetchError, StillRunning, TooSoon, Unavailable
 from jobfetch.model import Deadline, Purpose, Reply, Request, encode, origin, safe_url
 from jobfetch.signals import held_back
 from jobfetch.transport.download import Download
@@ -36,8 +36,9 @@ ERROR_LIMIT = 1024 * 1024
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 30.0
-#: A status or token reply is small: one that takes longer than this is dripping.
+#: A status or token reply is small: one that takes longer than this is dripping, unless it has proved to be large.
 SMALL_REPLY_TIMEOUT = 300.0
+SMALL = 1024 * 1024
 CHUNK = 256 * 1024
 #: Bytes of a file that are taken from a connection at once, where so many are there.
 PIECE = 512 * 1024
@@ -119,7 +120,7 @@ class Wire:
             return url if plain["path"] else f"{plain['place']}/{url[plain.end('place') :]}"
         try:
             parts = urlsplit(_indirect().prepared(url))
-            if "\\" in url or not parts.hostname:
+            if "\\" in url or not parts.hostname or parts.scheme not in {"http", "https"}:
                 raise ValueError  # noqa: TRY301 - the same answer as for what cannot be prepared
             address: str = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         except ValueError:
@@ -144,7 +145,7 @@ class Wire:
         message = self._message(request, url, headers, packed=packed)
         heard = self._ask(message, watch, connect=min(CONNECT_TIMEOUT, left), answer=min(READ_TIMEOUT, left))
         try:
-            return self._read(heard, url, download)
+            return self._read(watch, heard, url, download)
         finally:
             heard.close()
 
@@ -156,7 +157,7 @@ class Wire:
             ways.adapter = _indirect().Adapter(self._trust)
         return ways.adapter.ask(message, watch, proxies, connect=connect, answer=answer)
 
-    def _read(self, heard: Heard, url: str, download: Download | None) -> Reply:
+    def _read(self, watch: Watch, heard: Heard, url: str, download: Download | None) -> Reply:
         reply = Reply(heard.status, heard.headers, b"", url)
         if reply.ok and download is not None:
             if download.begin(reply):
@@ -168,8 +169,17 @@ class Wire:
         if 0 < (heard.length or 0) <= min(limit, CHUNK) and "content-encoding" not in reply.headers:
             body = heard.read()  # small, and as long as it says: no need to look for its end
         else:
-            body = b"".join(_limited(_body(heard, CHUNK, url), reply, limit))
+            body = b"".join(self._timed(watch, _limited(_body(heard, CHUNK, url), reply, limit)))
         return Reply(reply.status, reply.headers, body, url)
+
+    def _timed(self, watch: Watch, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """A body; once it has proved to be large it is a result, which may take all the time that is left."""
+        came = 0
+        for piece in pieces:
+            came += len(piece)
+            if came > SMALL:
+                watch.ends = max(watch.ends, time.monotonic() + self._deadline.left())
+            yield piece
 
     def _too_late(self, url: str) -> JobfetchError:
         if self._deadline.left() > 0:
@@ -179,7 +189,7 @@ class Wire:
     def _time_for(self, request: Request) -> float:
         left = self._deadline.left()
         if left <= 0:
-            raise StillRunning("the deadline passed")
+            raise TooSoon("the deadline passed")
         return left if request.purpose is Purpose.RESULT else min(left, SMALL_REPLY_TIMEOUT)
 
     def _message(self, request: Request, url: str, headers: Mapping[str, str], *, packed: bool) -> Message:
@@ -264,12 +274,21 @@ def _body(heard: Heard, most: int, url: str) -> Iterator[bytes]:
     return _unpacked(heard.pieces(CHUNK), _WINDOWS[packed])
 
 
+#: How every pack of gzip begins: another may follow the first.
+_GZIP = b"\x1f\x8b"
+
+
 def _unpacked(pieces: Iterator[bytes], windows: tuple[int, ...]) -> Iterator[bytes]:
     """A packed body, unpacked a piece at a time; a pack that ends before its end is an error."""
     pack, begun = zlib.decompressobj(windows[0]), False
     for piece in pieces:
         rest = piece
         while rest:
+            if pack.eof:
+                # another may follow; zeros, and what is no pack, is not looked at, nor its end
+                if not _GZIP.startswith(rest[: len(_GZIP)]):
+                    return
+                pack = zlib.decompressobj(windows[0])
             try:
                 data = pack.decompress(rest, CHUNK)
             except zlib.error:
@@ -281,13 +300,7 @@ def _unpacked(pieces: Iterator[bytes], windows: tuple[int, ...]) -> Iterator[byt
             begun = True
             if data:
                 yield data
-            rest = pack.unconsumed_tail
-            if pack.eof:
-                # another may follow; zeros and what is none is not looked at
-                rest = pack.unused_data if pack.unused_data.startswith(b"\x1f\x8b") else b""
-                if not rest:
-                    break
-                pack = zlib.decompressobj(windows[0])
+            rest = pack.unused_data if pack.eof else pack.unconsumed_tail
     if begun and not pack.eof:
         raise Broken(How.CUT)
 

@@ -90,6 +90,15 @@ def test_a_refresh_leaves_the_linked_files_that_a_fresh_run_would_and_loses_none
     assert set(tree(out / "a.assets")) == left[now]
 
 
+def test_linked_files_of_a_killed_run_that_the_result_has_no_more_are_removed(linking: Linking, out: Path) -> None:
+    program, line, _ = linking()
+    (out / "a.assets").mkdir()
+    for name in ("0001.jpg", "0002.png", "mine.txt"):
+        (out / "a.assets" / name).write_bytes(b"x")
+    assert program(*line).code == 0
+    assert set(tree(out / "a.assets")) == {"0001.png", "mine.txt"}
+
+
 @pytest.mark.parametrize("lost", [True, False])
 def test_a_refresh_keeps_a_file_whose_number_another_link_has_taken_as_long_as_one_cannot_be_had(
     linking: Linking, out: Path, *, lost: bool

@@ -732,6 +732,55 @@ def test_whoever_comes_back_when_the_verdict_says_comes_before_no_retry_after(
     assert datetime.fromisoformat(run.verdict["retry_at"]) >= began + timedelta(seconds=7200)
 
 
+def test_jobs_that_always_fail_keep_no_other_that_has_failed_from_being_asked_again(
+    out: Path, serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
+) -> None:
+    runs: list[int] = []
+
+    def talk(peer: Peer) -> None:
+        bad = int(last_of(peer.head)) <= 12
+        gone = reply(b"{}", status="404 Not Found")
+        peer.send((gone if bad else DOWN) if not runs else (DOWN if bad else reply(DONE)))
+
+    server = serve(talk)
+    for _ in range(3):
+        runs += [vision(server, 17, "--workers", "1", "--retries", "0").code]
+    assert {path.name for path in (out / "made").glob("*.json")} == {f"{number}.json" for number in range(13, 18)}
+
+
+def test_a_reply_that_never_ends_keeps_no_other_job_from_being_asked_by_the_next_run(
+    out: Path, serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
+) -> None:
+    def talk(peer: Peer) -> None:
+        if last_of(peer.head) == "1":
+            peer.hold()
+        else:
+            peer.send(reply(DONE))
+
+    server = serve(talk)
+    for _ in range(2):
+        assert not (out / "made" / "2.json").exists()
+        assert vision(server, 2, "--workers", "1", "--timeout", "2").code == 75
+    assert (out / "made" / "2.json").exists()
+
+
+@pytest.mark.parametrize("shape", ["json", "raw"])
+@pytest.mark.parametrize("status", ["201 Created", "202 Accepted"])
+def test_a_result_that_is_only_promised_is_none(
+    home: Path, out: Path, serve: Callable[[Talk], RawServer], shape: str, status: str
+) -> None:
+    def talk(peer: Peer) -> None:
+        data = {"job_id": "1", "status": "completed", "result": "https://x.test/file"}
+        looked = last_of(peer.head) == "1"
+        told = json.dumps({"success": True, "data": data}).encode()
+        peer.send(reply(told) if looked else reply(b'{"state":"being made"}', status=status))
+
+    program = Here(home, {"JOBFETCH_PLAYMENT_API_KEY": "k", "JOBFETCH_PLAYMENT_PROJECT": "p"})
+    line = ("batch", "download", "playment", "--jobs", "-", "-o", out, "--base-url", serve(talk).url, "-f", shape)
+    assert program(*line, stdin=b"1\n").code == 11
+    assert not (out / "1.json").exists()
+
+
 def test_a_wait_for_what_comes_after_the_deadline_ends_at_once(
     serve: Callable[[Talk], RawServer], vision: Callable[..., Any]
 ) -> None:

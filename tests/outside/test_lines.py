@@ -1,5 +1,6 @@
 """A connection that is open is asked again: every kind of reply is read to its end, or the connection is given up."""
 
+import contextlib
 import gzip
 import logging
 import re
@@ -15,6 +16,7 @@ import pytest
 
 from jobfetch.errors import BadReply, CutReply, JobfetchError, StillRunning, Unavailable
 from jobfetch.model import Deadline, Purpose, Reply, Request, retry_after
+from jobfetch.transport import wire as wires
 from jobfetch.transport.download import Download
 from jobfetch.transport.wire import Wire
 
@@ -221,7 +223,62 @@ def test_what_comes_through_a_proxy_is_what_comes_without(
     assert over(line) == ["1", "1"]
 
 
-@pytest.mark.parametrize(("second", "error"), BAD.values(), ids=BAD)
+def hanging_up(peer: Peer) -> None:
+    """Answer the first request of each connection, and hang up at the second."""
+    peer.send(FIRST if peer.number == 1 else LAST)
+    _next_head(peer)
+
+
+def test_a_line_that_ends_before_a_word_is_left_for_another(serve: Serve, ask: Ask) -> None:
+    server = serve(hanging_up)
+    assert [ask(f"{server.url}/{number}").body for number in range(3)] == [b'{"first": 1}', *[b'{"last": 1}'] * 2]
+    assert len(server.heads) == 3
+
+
+def test_what_may_do_something_is_never_sent_twice(serve: Serve, ask: Ask) -> None:
+    server = serve(hanging_up)
+    ask(f"{server.url}/1")
+    with pytest.raises(Unavailable):
+        ask(f"{server.url}/2", method="POST")
+    assert len(server.heads) == 1
+
+
+def test_a_packed_reply_with_anything_behind_it_is_whole_without_it(serve: Serve, ask: Ask) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n"
+
+    def talk(peer: Peer) -> None:
+        peer.send(head + PACKED[:-3])
+        peer.send(PACKED[-3:] + gzip.compress(b"more")[:1])
+        peer.send(gzip.compress(b"more")[1:])
+        with contextlib.suppress(OSError):
+            while True:  # whoever waits for the end of this waits for ever
+                peer.send(bytes(1 << 16))
+
+    assert ask(serve(talk).url).body == BODY + b"more"
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_a_reply_that_has_proved_to_be_large_may_take_longer_than_a_small_one(
+    serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch, *, large: bool
+) -> None:
+    monkeypatch.setattr(wires, "SMALL_REPLY_TIMEOUT", 1.0)
+    monkeypatch.setattr(wires, "SMALL", 10 if large else 1000)
+
+    def talk(peer: Peer) -> None:
+        peer.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        peer.drip(b"x" * 40)
+
+    server = serve(talk)
+    if large:
+        assert ask(server.url).body == b"x" * 40
+    else:
+        with pytest.raises(Unavailable):
+            ask(server.url)
+
+
+@pytest.mark.parametrize(
+    ("second", "error"), [each for name, each in BAD.items() if name != "nothing"], ids=[*BAD][:-2] + [*BAD][-1:]
+)
 def test_a_reply_that_is_cut_is_an_error(serve: Serve, ask: Ask, second: bytes, error: type[JobfetchError]) -> None:
     def talk(peer: Peer) -> None:
         peer.send(FIRST)

@@ -861,6 +861,23 @@ def test_an_address_is_the_same_whatever_was_asked_for_before(place: str, tails:
         assert addressed(experienced, place + tail) == addressed(new, place + tail)
 
 
+@pytest.mark.parametrize("url", ["httpx://api.example.com/a", "http+a://api.example.com/a", "ftp://api.example.com/a"])
+def test_only_http_is_asked(url: str) -> None:
+    with pytest.raises(BadReply):
+        Wire(deadline=Deadline(1.0, lambda: 0.0), user_agent="jobfetch/test").address(url)
+
+
+def test_a_refusal_at_home_of_what_was_asked_bare_says_nothing_of_the_credential(
+    service: responses.RequestsMock, world: Make
+) -> None:
+    service.get(JOB, status=302, headers={"Location": ELSEWHERE})
+    service.get(ELSEWHERE, status=302, headers={"Location": f"{HOME}/other"})
+    service.get(f"{HOME}/other", status=401)
+    key = Key()
+    reply = world().send(result(), signer=key)
+    assert (reply.status, reply.bare, key.renewals) == (401, True, 0)
+
+
 PLACES = st.builds(
     "{}://{}{}".format,
     st.sampled_from(["http", "https", "HTTPS"]),
