@@ -204,7 +204,7 @@ class Folder:
             progress.running -= self.pending.pop(outcome.job_id, None) is not None
             progress.done += outcome.exit is Exit.DONE
             progress.failed += outcome.exit is not Exit.DONE
-            progress.bytes += kept.length or 0
+            progress.bytes += (kept.length or 0) if outcome.exit is Exit.DONE else 0
             progress.changed += kept.changed is True
             progress.unchanged += kept.changed is False
             self._settle(outcome.job_id, outcome.state, outcome.exit, outcome.error)
