@@ -55,7 +55,7 @@ def pages(
     documented once a walk.
 
     Raises:
-        BadReply: a page that was asked for before, pages without end, fewer jobs than promised, or no list at all.
+        BadReply: a page that was asked for before, pages without end, fewer different jobs than promised, or no list.
         JobfetchError: whatever `ask` raises; what came before it stays good.
 
     """
@@ -82,6 +82,11 @@ def pages(
         changed = "" if steady else ", and changed while it was read"
         raise BadReply(f"the list promised {promised} jobs and named {named}{changed}", hint="run the same line again")
     if promised is not None and new < promised:
+        if steady:
+            # nothing says that the list has changed, so jobs that it promised have no name
+            raise BadReply(
+                f"the list promised {promised} jobs and named {new} different ones", hint="run the same line again"
+            )
         warn(f"the list named {named - new} jobs twice: did it change while it was read? The next run sees the rest")
 
 

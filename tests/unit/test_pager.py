@@ -203,9 +203,19 @@ def test_fewer_jobs_than_promised_are_an_error_after_those_that_came() -> None:
         ids(listing(), chain({"": {"items": jobs("a", "b")}}), promised=3)
 
 
-def test_jobs_named_twice_in_the_place_of_others_are_warned_of() -> None:
+@pytest.mark.parametrize("api", [listing(), listing(total="total")])
+def test_jobs_named_twice_in_the_place_of_others_are_an_error_after_all_that_came(api: ListApi) -> None:
+    pages = {"": {"items": jobs("a", "b"), "total": 4, "next": "x"}, "x": {"items": jobs("b", "c"), "total": 4}}
+    read = walk(api, chain(pages), promised=4)
+    assert [item.job_id for page in itertools.islice(read, 2) for item in page] == ["a", "b", "c"]
+    with pytest.raises(BadReply, match="promised 4 jobs and named 3 different ones"):
+        list(read)
+
+
+def test_jobs_named_twice_by_a_list_that_grew_are_warned_of() -> None:
     told: list[str] = []
-    ids(listing(), chain({"": {"items": jobs("a", "a")}}), promised=2, warn=told.append)
+    pages = {"": {"items": jobs("a", "b"), "total": 3, "next": "x"}, "x": {"items": jobs("b", "c"), "total": 4}}
+    assert ids(listing(total="total"), chain(pages), warn=told.append) == ["a", "b", "c"]
     assert "twice" in told[0]
 
 
