@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from jobfetch.errors import BadReply
+from jobfetch.errors import BadReply, NotFound
 from jobfetch.model import Json, Reply, Request, State, decode, elements, fingerprint, members, safe_url
 from jobfetch.paging import Page, with_query
 from jobfetch.spec import Address, Groups, Item, ListApi, Provider, text_of, undocumented
@@ -61,14 +61,20 @@ def pages(
     """
     state_of = _states(provider, address, warn)
     request: Request | None = first_page(provider, listing, address)
-    asked, named, new, barren, steady = set[int](), 0, 0, 0, True
+    asked, named, new, barren, longest, steady = set[int](), 0, 0, 0, 0, True
     while request is not None:
         _refuse_endless(request, asked, barren)
-        reply = ask(request)
+        try:
+            reply = ask(request)
+        except NotFound:
+            # behind the last job that was promised many services have no page, not even an empty one
+            if listing.total and new and steady and new == promised:
+                break
+            raise
         items = [_item(raw, listing, state_of, reply) for raw in _elements(reply, listing.items)]
         fresh = [item for item in items if _is_new(item, seen)]
         named, new = named + len(items), new + len(fresh)
-        barren = 0 if fresh else barren + 1
+        barren, longest = 0 if fresh else barren + 1, max(longest, len(items))
         told = _number(reply.document.get(listing.total)) if listing.total else None
         if told is not None:
             # what a page has promised holds: where a later one promises less, jobs may have slid past us
@@ -77,7 +83,16 @@ def pages(
             expect(promised)
         yield fresh
         whole = promised if steady else None
-        request = listing.after(Page(request=request, reply=reply, count=len(items), listed=new, promised=whole))
+        page = Page(
+            request=request,
+            reply=reply,
+            count=len(items),
+            listed=new,
+            fresh=len(fresh),
+            longest=longest,
+            promised=whole,
+        )
+        request = listing.after(page)
     if promised is not None and named < promised:
         changed = "" if steady else ", and changed while it was read"
         raise BadReply(f"the list promised {promised} jobs and named {named}{changed}", hint="run the same line again")
