@@ -55,7 +55,8 @@ def pages(
     documented once a walk.
 
     Raises:
-        BadReply: a page that was asked for before, pages without end, fewer different jobs than promised, or no list.
+        BadReply: a page that was asked for before, pages without end, fewer different jobs than promised, no list, or an
+            item in it that names no job; the others of its page come first.
         JobfetchError: whatever `ask` raises; what came before it stays good.
 
     """
@@ -71,7 +72,7 @@ def pages(
             if listing.total and new and steady and new == promised:
                 break
             raise
-        items = [_item(raw, listing, state_of, reply) for raw in _elements(reply, listing.items)]
+        items, unreadable = _items(reply, listing, state_of)
         fresh = [item for item in items if _is_new(item, seen)]
         named, new = named + len(items), new + len(fresh)
         barren, longest = 0 if fresh else barren + 1, max(longest, len(items))
@@ -82,6 +83,8 @@ def pages(
         if promised is not None:
             expect(promised)
         yield fresh
+        if unreadable:
+            raise unreadable
         whole = promised if steady else None
         page = Page(
             request=request,
@@ -187,6 +190,18 @@ def _states(provider: Provider, address: Address, warn: Callable[[str], None]) -
         return meanings[folded]
 
     return state_of
+
+
+def _items(reply: Reply, listing: ListApi, state_of: Callable[[str], State]) -> tuple[list[Item], BadReply | None]:
+    """The jobs of a page, and what is wrong with the first item that is none."""
+    items: list[Item] = []
+    unreadable: BadReply | None = None
+    for raw in _elements(reply, listing.items):
+        try:
+            items.append(_item(raw, listing, state_of, reply))
+        except BadReply as error:
+            unreadable = unreadable or error
+    return items, unreadable
 
 
 def _item(raw: msgspec.Raw, listing: ListApi, state_of: Callable[[str], State], reply: Reply) -> Item:

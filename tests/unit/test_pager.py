@@ -274,6 +274,14 @@ def test_jobs_named_twice_by_a_list_that_grew_are_warned_of() -> None:
     assert "twice" in told[0]
 
 
+@pytest.mark.parametrize("odd", [{}, None, {"id": None}, {"id": ""}, "a", 7])
+def test_an_item_that_names_no_job_is_an_error_after_the_others_of_its_page(odd: Any) -> None:
+    read = walk(listing(), chain({"": {"items": [*jobs("a"), odd, *jobs("b")], "next": "x"}}))
+    assert [item.job_id for item in next(read)] == ["a", "b"]
+    with pytest.raises(BadReply, match="lists a job without `id`"):
+        next(read)
+
+
 def test_a_list_that_fails_midway_keeps_what_it_has_named() -> None:
     def ask(request: Request) -> Reply:
         if "cursor" in query(request):
