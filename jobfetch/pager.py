@@ -12,9 +12,9 @@ import msgspec
 from msgspec import Struct
 
 from jobfetch.errors import BadReply, NotFound
-from jobfetch.model import Json, Reply, Request, State, decode, elements, fingerprint, members, safe_url
+from jobfetch.model import Reply, Request, State, decode, elements, fingerprint, members, safe_url
 from jobfetch.paging import Page, with_query
-from jobfetch.spec import Address, Groups, Item, ListApi, Provider, text_of, undocumented
+from jobfetch.spec import Address, Groups, Item, ListApi, Provider, number_of, text_of, undocumented
 
 #: Pages that one list may have.
 MOST_PAGES = 100_000
@@ -76,7 +76,7 @@ def pages(
         fresh = [item for item in items if _is_new(item, seen)]
         named, new = named + len(items), new + len(fresh)
         barren, longest = 0 if fresh else barren + 1, max(longest, len(items))
-        told = _number(reply.document.get(listing.total)) if listing.total else None
+        told = number_of(reply.document.get(listing.total)) if listing.total else None
         if told is not None:
             # what a page has promised holds: where a later one promises less, jobs may have slid past us
             steady, promised = steady and promised in {None, told}, max(promised or 0, told)
@@ -117,7 +117,7 @@ def groups(groups: Groups, address: Address, ask: Ask) -> list[Group]:
         name = _text(fields, groups.id)
         if not name:
             raise BadReply(f"{safe_url(reply.url)} lists one without `{groups.id}`")
-        total = _number(decode(fields[groups.total])) if groups.total and groups.total in fields else None
+        total = number_of(decode(fields[groups.total])) if groups.total and groups.total in fields else None
         found.setdefault(name, Group(name, total))
     return [*found.values()]
 
@@ -216,12 +216,3 @@ def _item(raw: msgspec.Raw, listing: ListApi, state_of: Callable[[str], State], 
 def _text(fields: Mapping[str, Any], name: str) -> str | None:
     raw = bytes(fields.get(name, b"null"))
     return raw.decode() if raw[:1] in b"-0123456789" else text_of(decode(raw))
-
-
-def _number(value: Json) -> int | None:
-    """A number of jobs, however a service writes it; None for what is none."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal():
-        return int(value[:19])
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
