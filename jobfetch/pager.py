@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from jobfetch.errors import BadReply
-from jobfetch.model import Json, Reply, Request, State, decode, elements, fingerprint, members, safe_url
+from jobfetch.errors import BadReply, NotFound
+from jobfetch.model import Reply, Request, State, decode, elements, fingerprint, members, safe_url
 from jobfetch.paging import Page, with_query
-from jobfetch.spec import Address, Groups, Item, ListApi, Provider, text_of, undocumented
+from jobfetch.spec import Address, Groups, Item, ListApi, Provider, number_of, text_of, undocumented
 
 #: Pages that one list may have.
 MOST_PAGES = 100_000
@@ -55,33 +55,56 @@ def pages(
     documented once a walk.
 
     Raises:
-        BadReply: a page that was asked for before, pages without end, fewer jobs than promised, or no list at all.
+        BadReply: a page that was asked for before, pages without end, fewer different jobs than promised, no list, or an
+            item in it that names no job; the others of its page come first.
         JobfetchError: whatever `ask` raises; what came before it stays good.
 
     """
     state_of = _states(provider, address, warn)
     request: Request | None = first_page(provider, listing, address)
-    asked, named, new, barren, steady = set[int](), 0, 0, 0, True
+    asked, named, new, barren, longest, steady = set[int](), 0, 0, 0, 0, True
     while request is not None:
         _refuse_endless(request, asked, barren)
-        reply = ask(request)
-        items = [_item(raw, listing, state_of, reply) for raw in _elements(reply, listing.items)]
+        try:
+            reply = ask(request)
+        except NotFound:
+            # behind the last job that was promised many services have no page, not even an empty one
+            if listing.total and new and steady and new == promised:
+                break
+            raise
+        items, unreadable = _items(reply, listing, state_of)
         fresh = [item for item in items if _is_new(item, seen)]
         named, new = named + len(items), new + len(fresh)
-        barren = 0 if fresh else barren + 1
-        told = _number(reply.document.get(listing.total)) if listing.total else None
+        barren, longest = 0 if fresh else barren + 1, max(longest, len(items))
+        told = number_of(reply.document.get(listing.total)) if listing.total else None
         if told is not None:
             # what a page has promised holds: where a later one promises less, jobs may have slid past us
             steady, promised = steady and promised in {None, told}, max(promised or 0, told)
         if promised is not None:
             expect(promised)
         yield fresh
+        if unreadable:
+            raise unreadable
         whole = promised if steady else None
-        request = listing.after(Page(request=request, reply=reply, count=len(items), listed=new, promised=whole))
+        page = Page(
+            request=request,
+            reply=reply,
+            count=len(items),
+            listed=new,
+            fresh=len(fresh),
+            longest=longest,
+            promised=whole,
+        )
+        request = listing.after(page)
     if promised is not None and named < promised:
         changed = "" if steady else ", and changed while it was read"
         raise BadReply(f"the list promised {promised} jobs and named {named}{changed}", hint="run the same line again")
     if promised is not None and new < promised:
+        if steady:
+            # nothing says that the list has changed, so jobs that it promised have no name
+            raise BadReply(
+                f"the list promised {promised} jobs and named {new} different ones", hint="run the same line again"
+            )
         warn(f"the list named {named - new} jobs twice: did it change while it was read? The next run sees the rest")
 
 
@@ -94,7 +117,7 @@ def groups(groups: Groups, address: Address, ask: Ask) -> list[Group]:
         name = _text(fields, groups.id)
         if not name:
             raise BadReply(f"{safe_url(reply.url)} lists one without `{groups.id}`")
-        total = _number(decode(fields[groups.total])) if groups.total and groups.total in fields else None
+        total = number_of(decode(fields[groups.total])) if groups.total and groups.total in fields else None
         found.setdefault(name, Group(name, total))
     return [*found.values()]
 
@@ -169,6 +192,18 @@ def _states(provider: Provider, address: Address, warn: Callable[[str], None]) -
     return state_of
 
 
+def _items(reply: Reply, listing: ListApi, state_of: Callable[[str], State]) -> tuple[list[Item], BadReply | None]:
+    """The jobs of a page, and what is wrong with the first item that is none."""
+    items: list[Item] = []
+    unreadable: BadReply | None = None
+    for raw in _elements(reply, listing.items):
+        try:
+            items.append(_item(raw, listing, state_of, reply))
+        except BadReply as error:
+            unreadable = unreadable or error
+    return items, unreadable
+
+
 def _item(raw: msgspec.Raw, listing: ListApi, state_of: Callable[[str], State], reply: Reply) -> Item:
     fields = members(raw)
     job_id = _text(fields, listing.id)
@@ -181,12 +216,3 @@ def _item(raw: msgspec.Raw, listing: ListApi, state_of: Callable[[str], State], 
 def _text(fields: Mapping[str, Any], name: str) -> str | None:
     raw = bytes(fields.get(name, b"null"))
     return raw.decode() if raw[:1] in b"-0123456789" else text_of(decode(raw))
-
-
-def _number(value: Json) -> int | None:
-    """A number of jobs, however a service writes it; None for what is none."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal():
-        return int(value[:19])
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

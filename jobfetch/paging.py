@@ -17,13 +17,16 @@ from jobfetch.model import Reply, Request, origin, safe_url
 class Page(Struct, frozen=True, kw_only=True):
     """One page that came: what was asked, what was answered, and how many items came here and so far.
 
-    `promised` is how many there are in all, where every page has told the same number.
+    `fresh` of them are new, and the longest page so far had `longest`. `promised` is how many there are in all, where every
+    page has told the same number.
     """
 
     request: Request
     reply: Reply
     count: int
     listed: int
+    fresh: int
+    longest: int
     promised: int | None = None
 
 
@@ -47,14 +50,19 @@ class Cursor(Struct, frozen=True, kw_only=True):
 
 
 class PageNumber(Struct, frozen=True, kw_only=True):
-    """Pages are numbered from `first`; an empty page ends the list, and so does the last job that was promised."""
+    """Pages are numbered from `first`; an empty page ends the list, and so does the last job that was promised.
+
+    The promise is believed on a page that is not full, or shorter than one before: it may be capped, or count the page only.
+    `size` is what the query calls the number of jobs that a page may hold.
+    """
 
     param: str
     first: int = 1
+    size: str | None = None
 
     def __call__(self, page: Page) -> Request | None:
         """The request for the next page."""
-        if _at_end(page):
+        if _at_end(page, self.size):
             return None
         number = _told(page.request.url, self.param, self.first) + 1
         return replace(page.request, url=with_query(page.request.url, **{self.param: str(number)}))
@@ -64,10 +72,11 @@ class Offset(Struct, frozen=True, kw_only=True):
     """`param` says how many items to leave out; the end is told as with page numbers."""
 
     param: str
+    size: str | None = None
 
     def __call__(self, page: Page) -> Request | None:
         """The request for the next page."""
-        if _at_end(page):
+        if _at_end(page, self.size):
             return None
         offset = _told(page.request.url, self.param, 0) + page.count
         return replace(page.request, url=with_query(page.request.url, **{self.param: str(offset)}))
@@ -92,9 +101,11 @@ class NextUrl(Struct, frozen=True, kw_only=True):
         return replace(page.request, url=target)
 
 
-def _at_end(page: Page) -> bool:
+def _at_end(page: Page, size: str | None) -> bool:
     # more than was promised came: then nobody knows, and only an empty page is the end
-    return not page.count or page.listed == page.promised
+    full = max(page.longest, _told(page.request.url, size, 0) if size else 0)
+    # a service that gives its last page again, in the place of one that is empty, has come to its end as well
+    return not page.count or (page.listed == page.promised and (page.count < full or not page.fresh))
 
 
 def _told(url: str, param: str, otherwise: int) -> int:

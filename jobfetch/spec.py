@@ -686,7 +686,7 @@ def links(raw: bytes, keys: frozenset[str], path: str = "") -> Iterator[tuple[st
         yield from links(bytes(element), keys, f"{path}[{number}]")
     for key, member in members(raw).items():
         here, value = f"{path}.{key}" if path else key, bytes(member)
-        if key in keys and value[:5] == b'"http':
+        if key in keys and value[:5].lower() == b'"http':
             yield here, decode(value)
         else:
             yield from links(value, keys, here)
@@ -695,3 +695,12 @@ def links(raw: bytes, keys: frozenset[str], path: str = "") -> Iterator[tuple[st
 def text_of(value: Json) -> str | None:
     """An id as text: numbers as written, nothing for null."""
     return None if value is None else str(value)
+
+
+def number_of(value: Json) -> int | None:
+    """A number of things, however a service writes it; None for what is none."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        return int(value[:19])
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

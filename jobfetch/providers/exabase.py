@@ -6,8 +6,9 @@ Source: https://docs.exabase.io (get extraction job result, about extraction)
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
+from jobfetch.errors import BadReply
 from jobfetch.model import (
     Asset,
     Document,
@@ -35,6 +36,7 @@ from jobfetch.spec import (
     Schedule,
     Words,
     links,
+    number_of,
 )
 
 _LINKS = frozenset({"url", "thumbnail"})
@@ -54,12 +56,18 @@ def _warnings(reply: Reply) -> tuple[str, ...]:
 
 def _chunks(address: Address, document: Document) -> Parts | None:
     """Every window of the text, from the first to `chunkCount`; the link itself names only the first."""
-    count, link = document.get("extraction.common.chunkCount"), document.get("links.chunks")
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1 or not _is_link(link):
+    told, link = document.get("extraction.common.chunkCount"), _link(address, document.get("links.chunks"))
+    count = number_of(told) if told else 0
+    if link is None or count == 0:
         return None
-    windows = ((start, min(start + _WINDOW - 1, count)) for start in range(1, count + 1, _WINDOW))
-    requests = (_request(address, _window(link, start, end), "application/json") for start, end in windows)
-    return Parts("chunks", requests, ("items", "chunks", "data"), count)
+    return Parts("chunks", _windows(address, link, count), ("items", "chunks", "data"), count or 0)
+
+
+def _windows(address: Address, link: str, count: int | None) -> Iterator[Request]:
+    if count is None:
+        raise BadReply("exabase tells a chunkCount that is no number, so nobody knows how many chunks there are")
+    for start in range(1, count + 1, _WINDOW):
+        yield _request(address, _window(link, start, min(start + _WINDOW - 1, count)), "application/json")
 
 
 def _window(link: str, start: int, end: int) -> str:
@@ -80,8 +88,8 @@ def _assets(_: Send, address: Address, result: bytes) -> Iterator[Asset]:
     """The original, and every file that the extraction names: renders, screenshot, transcript, thumbnail, pages."""
     document = Document(result)
     seen: set[str] = set()
-    original = document.get("links.download")
-    found = [("links.download", original)] if _is_link(original) else []
+    original = _link(address, document.get("links.download"))
+    found = [] if original is None else [("links.download", original)]
     # web.url is where the page came from, and no file of the service
     found += [(path, url) for path, url in links(document.raw("extraction") or b"null", _LINKS, "extraction")]
     for path, url in found:
@@ -91,8 +99,21 @@ def _assets(_: Send, address: Address, result: bytes) -> Iterator[Asset]:
             yield Asset(path, _request(address, url), page=True)
 
 
-def _is_link(value: Json) -> bool:
-    return isinstance(value, str) and value.startswith(("http://", "https://")) and origin(value)[2] > 0
+def _link(address: Address, told: Json) -> str | None:
+    """The address that stands under `links`, which may be relative to the reply's own; None where nothing stands there.
+
+    What cannot be one, a bare word among it, is no address that can be asked: whoever tries is told so, and it counts as lost.
+    """
+    if not told:
+        return None
+    try:
+        scheme = urlsplit(told).scheme if isinstance(told, str) else "none"
+        if not isinstance(told, str) or scheme not in {"", "http", "https"}:
+            return ""
+        relative = not scheme and ("/" in told or told.startswith("?"))
+        return urljoin(address.url(PROVIDER.job.path), told) if relative else told
+    except ValueError:
+        return ""
 
 
 PROVIDER = Provider(

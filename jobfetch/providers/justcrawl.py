@@ -190,7 +190,7 @@ PROVIDER = Provider(
         items="items",
         word="status",
         total="total",
-        after=PageNumber(param="page"),
+        after=PageNumber(param="page", size="pageSize"),
         params=tuple(Param(name=name, help=text) for name, _, text in _FILTERS),
         query={name: theirs for name, theirs, _ in _FILTERS},
         fixed={"page": "1", "pageSize": "100"},

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,34 @@ def test_a_file_in_the_place_of_the_folder_of_linked_files_costs_its_job_alone(l
     assert (run.code, run.verdict["counts"]) == (12, {"disk": 1}), run.said
     assert (out / "failures.ndjson").exists()
     assert (out / "a.assets").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("more", "lost"),
+    [
+        ({"links": {"download": "httpx://127.0.0.1/f"}}, "links.download"),
+        ({"links": {"download": ["/f"]}}, "links.download"),
+        ({"links": {"chunks": "nowhere"}, "extraction": {"common": {"chunkCount": 2}}}, "links.chunks"),
+        ({"links": {"chunks": "/c"}, "extraction": {"common": {"chunkCount": "many"}}}, "links.chunks"),
+    ],
+)
+def test_a_link_that_can_be_none_is_lost_and_told_of(
+    linking: Linking, out: Path, more: dict[str, Any], lost: str
+) -> None:
+    program, line, answers = linking()
+    answers["job"] = reply(json.dumps({"id": "a", "state": "completed", **more}).encode())
+    run = program(*line, "--json")
+    assert (run.code, run.verdict["counts"]) == (8, {"partial": 1}), run.said
+    [asset] = json.loads((out / "a.json").read_bytes())["assets"]
+    assert asset["path"] == lost
+    assert asset["error"]
+
+
+def test_a_link_that_is_relative_to_the_service_is_fetched_from_it(linking: Linking, out: Path) -> None:
+    program, line, answers = linking()
+    answers["job"] = reply(json.dumps({"id": "a", "state": "completed", "links": {"download": "/f"}}).encode())
+    assert program(*line).code == 0
+    assert json.loads((out / "a.assets" / "0001.json").read_bytes())["id"] == "a"
 
 
 @pytest.mark.parametrize("again", ["download", "retry"])

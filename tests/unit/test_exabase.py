@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from jobfetch.errors import BadReply
 from jobfetch.model import Asset, Document, Parts, Purpose, Reply, Request, State, Status
 from jobfetch.providers import exabase
 from jobfetch.spec import Address, look
@@ -33,7 +35,7 @@ def parts_of(count: Any, link: Any = f"{CHUNKS}?start=1&end=20", at: Address = A
     return exabase.PROVIDER.job.parts(at, Document(json.dumps(body).encode()))
 
 
-def windows(count: Any, link: str = f"{CHUNKS}?start=1&end=20", most: int = 10) -> list[Request]:
+def windows(count: Any, link: Any = f"{CHUNKS}?start=1&end=20", most: int = 10) -> list[Request]:
     parts = parts_of(count, link)
     assert parts
     return list(islice(parts.requests, most))
@@ -76,14 +78,55 @@ def test_how_much_is_promised_is_told() -> None:
     assert (parts.name, parts.count) == ("chunks", 42)
 
 
-@pytest.mark.parametrize("count", [0, -1, None, "42", True, 1.5, [], {}])
-def test_what_is_no_number_of_chunks_asks_for_none(count: Any) -> None:
+@pytest.mark.parametrize("count", [0, "0", None, "", False, [], {}])
+def test_where_no_chunks_are_counted_none_are_asked_for(count: Any) -> None:
     assert parts_of(count) is None
 
 
-@pytest.mark.parametrize("link", [None, "", "string", "/v2/extract/j/chunks", "ftp://h/x", 7, ["https://h/x"]])
-def test_what_is_no_link_asks_for_no_chunks(link: Any) -> None:
+@pytest.mark.parametrize("count", ["2", 2.0])
+def test_chunks_may_be_counted_in_any_way(count: Any) -> None:
+    assert [request.url for request in windows(count)] == [f"{CHUNKS}?start=1&end=2"]
+
+
+@pytest.mark.parametrize("count", [-1, "many", True, 1.5, [2], {"all": 2}])
+def test_what_is_no_number_of_chunks_is_told_of(count: Any) -> None:
+    with pytest.raises(BadReply, match="chunkCount that is no number"):
+        windows(count)
+
+
+@pytest.mark.parametrize("link", [None, ""])
+def test_where_no_chunks_are_linked_none_are_asked_for(link: Any) -> None:
     assert parts_of(42, link) is None
+
+
+@pytest.mark.parametrize("link", ["string", "ftp://h/x", "https://[::1/x", 7, ["https://h/x"]])
+def test_what_can_be_no_link_to_chunks_is_asked_for_so_that_it_is_told_of(link: Any) -> None:
+    assert [urlsplit(request.url).hostname for request in windows(2, link)] == [None]
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ("/f?sig=a", f"{HOST}/f?sig=a"),
+        ("j/f", f"{HOST}/v2/extract/j/f"),
+        ("?as=file", f"{HOST}/v2/extract/j?as=file"),
+        ("//evil.test/f", "https://evil.test/f"),
+        ("HTTPS://cdn.exabase.io/f", "HTTPS://cdn.exabase.io/f"),
+    ],
+)
+def test_a_link_may_be_relative_to_the_reply_and_leads_where_it_says(link: str, expected: str) -> None:
+    [asset] = linked({}, link)
+    assert asset.request.url == expected
+    assert dict(asset.request.headers) == (OWN if expected.startswith(HOST) else {})
+    [request] = windows(1, link)
+    assert request.url.partition("?")[0].lower() == expected.partition("?")[0].lower()
+
+
+@pytest.mark.parametrize(
+    "link", ["string", "ftp://h/x", "https://[::1/x", "http:/h/x", 7, ["https://h/x"], {"url": "/f"}]
+)
+def test_what_can_be_no_link_to_the_original_is_asked_for_so_that_it_is_told_of(link: Any) -> None:
+    assert [urlsplit(asset.request.url).hostname for asset in linked({}, link)] == [None]
 
 
 @pytest.mark.parametrize("count", [10**9, 2**63, 10**30])
@@ -164,7 +207,11 @@ def test_the_page_that_was_crawled_is_never_fetched_from_where_it_came() -> None
 
 @pytest.mark.parametrize("extraction", [None, {}, [], {"web": None}, {"common": {"thumbnail": "string"}}])
 def test_where_nothing_is_linked_nothing_is_asked_for(extraction: Any) -> None:
-    assert urls(extraction, "string") == {}
+    assert urls(extraction) == {}
+
+
+def test_the_scheme_of_a_link_may_be_written_in_capitals() -> None:
+    assert urls({"a": {"url": "HTTPS://cdn.exabase.io/f"}}) == {"extraction.a.url": "HTTPS://cdn.exabase.io/f"}
 
 
 def test_a_link_is_read_as_json_writes_it() -> None:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from jobfetch import pager
-from jobfetch.errors import BadReply, Unavailable
+from jobfetch.errors import BadReply, NotFound, Unavailable
 from jobfetch.fetch.service import Service
 from jobfetch.fetch.sources import PAGE, Allowance, Listed, limited
 from jobfetch.model import Reply, Request, State
@@ -89,6 +89,61 @@ def test_page_numbers_end_at_the_total() -> None:
     ask, asked = numbered(5, 2, told=True)
     assert len(ids(listing(PageNumber(param="page"), total="total"), ask)) == 5
     assert asked == [1, 2, 3]
+
+
+def test_a_total_that_a_full_page_reaches_ends_no_list() -> None:
+    api = listing(PageNumber(param="page"), total="total")
+    ask, asked = numbered(4, 2, told=True)
+    assert (len(ids(api, ask)), asked) == (4, [1, 2, 3])
+
+
+@pytest.mark.parametrize(("size", "pages"), [("3", [1]), ("2", [1, 2])])
+def test_a_page_that_holds_less_than_it_may_is_the_last_where_the_total_says_so(size: str, pages: list[int]) -> None:
+    api = listing(PageNumber(param="page", size="pageSize"), fixed={"pageSize": size}, total="total")
+    ask, asked = numbered(2, int(size), told=True)
+    assert (len(ids(api, ask)), asked) == (2, pages)
+
+
+@pytest.mark.parametrize("total", [len, lambda _: 4], ids=["of the page alone", "capped"])
+@pytest.mark.parametrize("after", [PageNumber(param="page", size="pageSize"), PageNumber(param="page")])
+def test_a_total_that_does_not_count_all_jobs_hides_none(after: PageNumber, total: Callable[[list[int]], int]) -> None:
+    def ask(request: Request) -> Reply:
+        number = int(query(request).get("page", 1))
+        page = [*range(5)][(number - 1) * 2 : number * 2]
+        return answer({"items": jobs(*page), "total": total(page)}, request.url)
+
+    api = listing(after, fixed={"pageSize": "2"}, total="total")
+    assert ids(api, ask) == ["0", "1", "2", "3", "4"]
+
+
+def test_a_last_page_that_comes_again_in_the_place_of_an_empty_one_ends_the_list_at_the_total() -> None:
+    asked: list[str] = []
+
+    def ask(request: Request) -> Reply:
+        asked.append(request.url)
+        page = jobs("c", "d") if int(query(request).get("page", 1)) > 1 else jobs("a", "b")
+        return answer({"items": page, "total": 4}, request.url)
+
+    api = listing(PageNumber(param="page"), total="total")
+    assert (ids(api, ask), len(asked)) == (["a", "b", "c", "d"], 3)
+
+
+def test_a_page_that_is_not_there_ends_a_list_only_behind_the_last_job_that_was_promised() -> None:
+    ask, _ = numbered(4, 2, told=True)
+
+    def up_to(last: int) -> Ask:
+        def refusing(request: Request) -> Reply:
+            if int(query(request).get("page", 1)) > last:
+                raise NotFound("no such page")
+            return ask(request)
+
+        return refusing
+
+    api = listing(PageNumber(param="page"), total="total")
+    assert len(ids(api, up_to(2))) == 4
+    for last in (0, 1):
+        with pytest.raises(NotFound):
+            ids(api, up_to(last))
 
 
 def test_page_numbers_end_at_an_empty_page_where_no_total_is_told() -> None:
@@ -203,10 +258,28 @@ def test_fewer_jobs_than_promised_are_an_error_after_those_that_came() -> None:
         ids(listing(), chain({"": {"items": jobs("a", "b")}}), promised=3)
 
 
-def test_jobs_named_twice_in_the_place_of_others_are_warned_of() -> None:
+@pytest.mark.parametrize("api", [listing(), listing(total="total")])
+def test_jobs_named_twice_in_the_place_of_others_are_an_error_after_all_that_came(api: ListApi) -> None:
+    pages = {"": {"items": jobs("a", "b"), "total": 4, "next": "x"}, "x": {"items": jobs("b", "c"), "total": 4}}
+    read = walk(api, chain(pages), promised=4)
+    assert [item.job_id for page in itertools.islice(read, 2) for item in page] == ["a", "b", "c"]
+    with pytest.raises(BadReply, match="promised 4 jobs and named 3 different ones"):
+        list(read)
+
+
+def test_jobs_named_twice_by_a_list_that_grew_are_warned_of() -> None:
     told: list[str] = []
-    ids(listing(), chain({"": {"items": jobs("a", "a")}}), promised=2, warn=told.append)
+    pages = {"": {"items": jobs("a", "b"), "total": 3, "next": "x"}, "x": {"items": jobs("b", "c"), "total": 4}}
+    assert ids(listing(total="total"), chain(pages), warn=told.append) == ["a", "b", "c"]
     assert "twice" in told[0]
+
+
+@pytest.mark.parametrize("odd", [{}, None, {"id": None}, {"id": ""}, "a", 7])
+def test_an_item_that_names_no_job_is_an_error_after_the_others_of_its_page(odd: Any) -> None:
+    read = walk(listing(), chain({"": {"items": [*jobs("a"), odd, *jobs("b")], "next": "x"}}))
+    assert [item.job_id for item in next(read)] == ["a", "b"]
+    with pytest.raises(BadReply, match="lists a job without `id`"):
+        next(read)
 
 
 def test_a_list_that_fails_midway_keeps_what_it_has_named() -> None:
