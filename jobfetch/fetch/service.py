@@ -170,7 +170,9 @@ def resolved(service: Service, job_id: str, status: Status, sink: Sink | None) -
             )
         reply = service.follow(request, sink)
         if not refused_link(service, reply):
-            return _brought(checked(service, reply))
+            reply = checked(service, reply)
+            # what goes into a file is looked at where it begins, and may have come in parts
+            return reply if sink else _brought(reply)
     raise NoResult(
         f"the link to the result of job {job_id} is refused, also after it was resolved anew",
         hint="run the same line again later",
