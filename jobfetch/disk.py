@@ -92,8 +92,8 @@ def replacing(
 
     A device or a pipe gets the bytes once they are whole; a symbolic link is followed. A private file can be read by
     its owner alone from its first byte on, whatever the mode of the one before it. What killed runs left of the same
-    file is removed, unless the whole folder has been `swept`, as one is that somebody has a `claim` to. A `suffix` is asked for at the end and added to the name:
-    what kind of file it is may be known only then.
+    file is removed, unless the whole folder has been `swept`, as one is that somebody has a `claim` to. A `suffix` is asked
+    for at the end and added to the name: what kind of file it is may be known only then.
     """
     with explained(path):
         target = Path(os.path.realpath(path))

@@ -31,8 +31,10 @@ from jobfetch.model import State, StoredAsset, encode, fingerprint
 NAME = "manifest.jsonl"
 FAILURES = "failures.ndjson"
 LOCK = ".jobfetch.lock"
+#: Holds the path or view of `--rows`, so that a later run which only keeps a table up to date makes it of the same rows.
+ROWS = ".jobfetch.rows"
 #: Files that a batch keeps in a folder beside records and tables.
-KEPT = (NAME, FAILURES, LOCK, ".jobfetch.rows")
+KEPT = (NAME, FAILURES, LOCK, ROWS)
 #: What the name of the folder of a job's linked files ends in.
 ASSETS = ".assets"
 

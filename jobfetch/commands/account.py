@@ -196,7 +196,7 @@ def opened(
     gate: Gate | None = None,
 ) -> Iterator[Line]:
     """A line to the service, closed when the block is left; nothing has been sent on it."""
-    from jobfetch.transport.wire import PARSE_LIMIT, Wire  # noqa: PLC0415 - it knows requests, which takes long
+    from jobfetch.transport.wire import PARSE_LIMIT, Wire  # noqa: PLC0415 - many commands ask nobody
 
     spec = account.provider
     params = account.texts

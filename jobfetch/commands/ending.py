@@ -139,7 +139,7 @@ def _ping(ui: Ui, url: str, suffix: str) -> None:
     """Ask for the address once, bare; that it cannot be reached changes nothing but a line."""
     with held_back():
         # an import that a signal cuts in two cannot be made again, and whoever is told of the start is told of the end
-        from jobfetch.transport.wire import Wire  # noqa: PLC0415 - it knows requests, which takes long
+        from jobfetch.transport.wire import Wire  # noqa: PLC0415 - few runs ping anybody
 
     parts = urlsplit(url)
     target = parts._replace(path=parts.path.rstrip("/") + suffix).geturl() if suffix else url

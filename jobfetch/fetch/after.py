@@ -16,12 +16,10 @@ from jobfetch.errors import Exit
 from jobfetch.fetch.attempt import counted
 from jobfetch.fetch.rows import maker
 from jobfetch.fetch.service import Wanted
-from jobfetch.manifest import FAILURES, LOCK, NAME, Entry, Manifest, Problem
+from jobfetch.manifest import FAILURES, LOCK, NAME, ROWS, Entry, Manifest, Problem
 from jobfetch.model import Format, encode
 from jobfetch.spec import Provider
 
-#: Holds the path or view of `--rows`, so that a later run which only keeps a table up to date makes it of the same rows.
-ROWS = ".jobfetch.rows"
 TABLES = tuple(shape for shape in Format if shape.tabular)
 
 
