@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
@@ -482,6 +481,8 @@ def rfc3339(moment: datetime | None) -> str | None:
 
 def timestamp(value: Json) -> str | None:
     """A service's time as RFC 3339 UTC: milliseconds since 1970, or ISO 8601 (UTC where it names no zone)."""
+    if value is None:
+        return None
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return rfc3339(datetime.fromtimestamp(value / 1000, UTC))
@@ -496,6 +497,8 @@ def _in_zone(moment: datetime) -> datetime:
 
 def http_date(text: str) -> datetime | None:
     """A date as HTTP headers write it; None where it cannot be read."""
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - most replies name no date, and it takes a while
+
     try:
         return _in_zone(parsedate_to_datetime(text))
     except (TypeError, ValueError, OverflowError):

@@ -20,8 +20,9 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from jobfetch.model import safe_url
 from jobfetch.transport.lines import in_time
+from jobfetch.transport.reading import Answer
 from jobfetch.transport.reaper import Watch
-from jobfetch.transport.replies import Answer, Broken, Heard, How, Message, fields
+from jobfetch.transport.replies import Broken, Heard, How, Message, fields
 from jobfetch.transport.trust import Trust
 
 #: Whether this thread is in a request of ours.

@@ -7,19 +7,22 @@ long as a whole reply; so requests is asked only where it knows what this does n
 from __future__ import annotations
 
 import contextlib
-import http.client
 import re
 import select
 import socket
 import threading
 from collections.abc import Callable
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 from jobfetch.model import origin
+from jobfetch.signals import held_back
 from jobfetch.transport.reaper import Watch
-from jobfetch.transport.replies import Answer, Broken, Directly, Heard, How, Message, broken
+from jobfetch.transport.replies import Broken, Heard, How, Message
 from jobfetch.transport.trust import Trust
+
+if TYPE_CHECKING:
+    from jobfetch.transport.reading import Answer
 
 #: Connections that a thread keeps open while it does not need them, each to another origin.
 _MOST_KEPT = 10
@@ -92,23 +95,24 @@ class Lines:
         return self._over(self._open(home, watch, connect), message, answer)
 
     def _over(self, line: Line, message: Message, seconds: float) -> Heard:
-        heard = None
+        heard: Answer | None = None
         try:
             line.sock.settimeout(seconds)
             line.send(message)
-            heard = Answer(line.sock, method=message.method)
+            heard = _reading().Answer(line.sock, method=message.method)
             heard.begin()
         except BaseException as error:
             nothing = heard is None or heard.nothing_came
             if heard:
                 heard.close()
             line.close()
-            if isinstance(error, (http.client.HTTPException, OSError)):
-                told = broken(error)
+            if isinstance(error, _reading().TROUBLE):
+                told: Broken = _reading().broken(error)
                 told.unheard = nothing and told.how is How.UNREACHABLE
                 raise told from None
             raise
-        return Directly(heard, partial(self._done, line))
+        told_of: Heard = _reading().Directly(heard, partial(self._done, line))
+        return told_of
 
     def close(self) -> None:
         """Close what carries no request now, and everything else once it does not."""
@@ -152,6 +156,15 @@ class Lines:
         self._kept[line.home] = line
         if len(self._kept) > _MOST_KEPT:
             self._kept.pop(next(iter(self._kept))).close()
+
+
+@cache
+def _reading() -> Any:
+    """What reads replies: to import it takes a fifth of the time that a service takes to answer, and goes on meanwhile."""
+    with held_back():  # an import that a signal cuts in two cannot be made again
+        from jobfetch.transport import reading  # noqa: PLC0415 - once the first request is on its way
+
+    return reading
 
 
 def _target_of(url: str) -> str:

@@ -50,7 +50,8 @@ _PLAIN = re.compile(
 )
 #: A place in it that needs no preparing either: names in small letters, and a port that is one.
 _PLAIN_PLACE = re.compile(
-    r"https?://[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?){0,20}(:[1-9][0-9]{0,3})?"
+    r"https?://[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?){0,20}"
+    r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?"
 )
 _MOST_PLACES = 1000
 
