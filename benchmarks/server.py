@@ -3,7 +3,8 @@
     python benchmarks/server.py --latency 0.05 --jobs 2000 --large 1024 [--tls tests/outside/certs/server.pem]
 
 It prints one line of JSON with both addresses, and serves until it is terminated. Every reply to a request comes
-`--latency` seconds after it, however many come at once; asyncio switches Nagle's algorithm off.
+`--latency` seconds after it, however many come at once; asyncio switches Nagle's algorithm off. It waits with `select`,
+which wakes it on time: epoll counts whole milliseconds, so that every reply would come up to one too late.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import selectors
 import ssl
 import tempfile
 from pathlib import Path
@@ -164,7 +166,8 @@ def main() -> None:
     parser.add_argument("--tls", metavar="FILE", help="a certificate and its key: https")
     options = parser.parse_args()
     service = Service(jobs=options.jobs, size=options.size, large=options.large, state=options.state)
-    asyncio.run(serve(service, options.latency, options.tls))
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+        runner.run(serve(service, options.latency, options.tls))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,9 @@ from jobfetch.manifest import Entry
 from jobfetch.model import Outcome, State
 from jobfetch.spec import Item
 
+#: What to do about something else that stands in the place of a file of ours.
+IN_THE_WAY = "move away what stands there, then run the same line again"
+
 
 def needless(entry: Entry, item: Item, plan: Plan) -> bool:
     """Whether a job need not be asked for, provided that its file is intact."""
@@ -52,7 +55,7 @@ def attempt(plan: Plan, item: Item) -> Kept:
         # this answer is for this job; whether it is for every other one as well is seen by theirs
         outcome = Outcome(job_id=item.job_id, state=None, exit=error.exit, error=error)
     if isinstance(outcome.error, InTheWay):
-        outcome.error.hint = "move away what stands there, then run the same line again"
+        outcome.error.hint = IN_THE_WAY
     return Kept.of(outcome, before)
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from jobfetch import disk, locks
-from jobfetch.errors import DiskError, Exit, JobfetchError, StillRunning, TooSoon
-from jobfetch.fetch.attempt import refuse_late
+from jobfetch.errors import DiskError, Exit, InTheWay, JobfetchError, StillRunning, TooSoon
+from jobfetch.fetch.attempt import IN_THE_WAY, refuse_late
 from jobfetch.fetch.batch import TICK, Folder, ends_all
 from jobfetch.fetch.plan import Books, Plan
 from jobfetch.fetch.sources import Source, batched
@@ -95,9 +95,16 @@ def _opened(plan: Plan, books: Books, targets: Iterable[Target], problems: list[
         try:
             opened = _begin(plan, books, target)
         except JobfetchError as error:
-            problems.append(error)
+            problems.append(_advised(error))
             continue
         yield opened
+
+
+def _advised(error: JobfetchError) -> JobfetchError:
+    """An error of one folder, whose files nobody has named: what stands in the place of one is to go, not another name to come."""
+    if isinstance(error, InTheWay):
+        error.hint = IN_THE_WAY
+    return error
 
 
 def _begin(plan: Plan, books: Books, target: Target) -> _Open:
@@ -175,10 +182,11 @@ def _end(opened: _Open, finish: Finish, problems: list[JobfetchError]) -> None:
             folder.close()
             if not opened.refused:
                 finish(folder)
-    except DiskError as error:
-        books.ending = books.ending or error
     except JobfetchError as error:
-        problems.append(error)
+        if isinstance(error, DiskError) and not isinstance(error, InTheWay):
+            books.ending = books.ending or error
+        else:
+            problems.append(_advised(error))
 
 
 def _left_unlisted(books: Books, trouble: JobfetchError) -> None:

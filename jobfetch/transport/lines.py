@@ -97,7 +97,8 @@ class Lines:
     def _over(self, line: Line, message: Message, seconds: float) -> Heard:
         heard: Answer | None = None
         try:
-            line.sock.settimeout(seconds)
+            if line.sock.gettimeout() != seconds:  # to set it is a call to the system
+                line.sock.settimeout(seconds)
             line.send(message)
             heard = _reading().Answer(line.sock, method=message.method)
             heard.begin()

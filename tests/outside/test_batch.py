@@ -612,6 +612,22 @@ def test_what_stands_in_the_place_of_one_record_costs_its_job_alone(
     assert taken.is_file()
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "manifest.jsonl"])
+def test_what_stands_in_the_place_of_a_file_of_one_folder_keeps_no_other_from_being_filled(
+    jobfetch: Program, out: Path, name: str
+) -> None:
+    taken = out / "batch-3" / name
+    taken.mkdir(parents=True)
+    line = ("batch", "download", "playment", "-o", out, "--limit", "10", "-f", "csv")
+    run = jobfetch(*line, "--json")
+    assert (run.code, run.verdict["error"]["hint"]) == (12, "move away what stands there, then run the same line again")
+    assert str(taken) in run.verdict["error"]["message"]
+    assert (out / "batch-250" / "rows.csv").is_file()
+    taken.rmdir()
+    assert jobfetch(*line).code == 0
+    assert taken.is_file()
+
+
 # --- the provider that a line does not name ---
 
 
