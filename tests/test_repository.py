@@ -81,7 +81,7 @@ NEVER = {"pydantic", "jmespath", "keyring", "pyarrow", "zstandard", "tomlkit", "
 NETWORK = NEVER | {"requests", "urllib3", "ssl", "http.client", "jobfetch.transport.wire"}
 OUTLINE = NETWORK | {"msgspec", "email", "tomllib", "platformdirs", "jobfetch.model", "jobfetch.commands"}
 LAUNCHER = OUTLINE | {"typer", "dataclasses", "inspect", "pathlib", "json", "typing", "subprocess", "jobfetch.errors"}
-ASKING = NEVER | {"requests", "urllib3", "certifi", "jobfetch.sandbox", "jobfetch.demo"}
+ASKING = NEVER | {"requests", "urllib3", "certifi", "ssl", "http.client", "email", "jobfetch.sandbox", "jobfetch.demo"}
 PARSING = NETWORK | {"tomllib", "platformdirs", "jobfetch.commands", "jobfetch.config", "jobfetch.sandbox"}
 
 #: A line, the exit code that it ends with (77 at its first look at the network), and what must not be imported by then.
@@ -103,6 +103,7 @@ LINES = {
     "batch status nowhere": (2, NETWORK),
     "export nowhere": (2, NETWORK),
     "get exabase 1": (77, ASKING),
+    "get exabase 1 --base-url http://localhost:64999": (77, ASKING),
     "status exabase 1": (77, ASKING),
     "batch download exabase -o out --workers 8": (77, ASKING),
 }

@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import fields, replace
+from msgspec.structs import replace
 
 from jobfetch import __version__, config, credentials, fetch, limits
 from jobfetch.commands.report import Report
@@ -58,9 +58,9 @@ class Network(Struct, frozen=True, kw_only=True):
 def refuse_empty(*given: Any) -> None:
     """An option with nothing in it is a variable that was not set, and must not mean the default."""
     for options in given:
-        for each in fields(options):
-            if getattr(options, each.name) == "":
-                raise UsageError(f"--{each.name.replace('_', '-')} is empty", hint="is a shell variable not set?")
+        for name in options.__struct_fields__:
+            if getattr(options, name) == "":
+                raise UsageError(f"--{name.replace('_', '-')} is empty", hint="is a shell variable not set?")
 
 
 #: Reads credentials.toml: provider -> profile -> name -> secret.
