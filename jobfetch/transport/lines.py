@@ -7,13 +7,18 @@ long as a whole reply; so requests is asked only where it knows what this does n
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import re
 import select
+import selectors
 import socket
 import threading
-from collections.abc import Callable
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from jobfetch.model import origin
 from jobfetch.signals import held_back
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Connections that a thread keeps open while it does not need them, each to another origin.
 _MOST_KEPT = 10
+#: Seconds after which the next address of a name is tried beside one that is silent (RFC 8305, 5).
+_NEXT_ADDRESS = 0.25
 _PORTS = {"http": 80, "https": 443}
 _PLACE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 
@@ -187,11 +194,51 @@ def _connected(host: str, port: int, seconds: float) -> socket.socket:
     """A connection, or `TimeoutError` after so many seconds."""
     # as bytes: an address has been through its name's encoding, and Python would do that again for every text
     name: Any = host.encode("ascii")
-    connect = partial(socket.create_connection, (name, port), seconds)
-    # only to look up a name has no timeout of its own
-    sock = connect() if _is_number(host) else in_time(seconds, connect)
+    if _is_number(host):
+        sock = socket.create_connection((name, port), seconds)
+    else:
+        # only to look up a name has no timeout of its own
+        sock = in_time(seconds, lambda: _first_of(socket.getaddrinfo(name, port, 0, socket.SOCK_STREAM), seconds))
     # a request goes out in one piece, and the next one waits for its reply
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def _first_of(addresses: Iterable[Any], seconds: float) -> socket.socket:
+    """A connection to the first of these that takes one: where one is silent, the next is tried beside it (RFC 8305)."""
+    ends, waiting = time.monotonic() + seconds, deque(addresses)
+    trouble: OSError = TimeoutError()
+    with selectors.DefaultSelector() as trying:
+        try:
+            while waiting or trying.get_map():
+                if (left := ends - time.monotonic()) <= 0:
+                    raise TimeoutError
+                if waiting:
+                    try:
+                        trying.register(_begun(*waiting.popleft()), selectors.EVENT_WRITE)
+                    except OSError as error:
+                        trouble = error
+                        continue
+                for key, _ in trying.select(min(left, _NEXT_ADDRESS) if waiting else left):
+                    sock: Any = trying.unregister(key.fileobj).fileobj
+                    if not (code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+                        sock.settimeout(seconds)
+                        return cast("socket.socket", sock)
+                    sock.close()
+                    trouble = OSError(code, os.strerror(code))
+        finally:
+            for left_over in [*trying.get_map().values()]:
+                cast("socket.socket", left_over.fileobj).close()
+    raise trouble
+
+
+def _begun(family: int, kind: int, protocol: int, _: str, address: Any) -> socket.socket:
+    """A socket on its way to an address; `OSError` where there is none."""
+    sock = socket.socket(family, kind, protocol)
+    sock.settimeout(0.0)
+    if (code := sock.connect_ex(address)) not in {0, errno.EINPROGRESS, errno.EWOULDBLOCK}:
+        sock.close()
+        raise OSError(code, os.strerror(code))
     return sock
 
 

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import logging
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -442,3 +443,80 @@ def test_a_post_goes_over_the_same_line_with_its_body(
     kinds = [re.findall(r"(?i)content-(?:length|type): (.*?)\r", head) for head in heads]
     assert kinds == [[], ["0"], ["application/json; charset=utf-8", "10"], ["application/x-www-form-urlencoded", "11"]]
     assert len(server.heads) == 1
+
+
+# --- a name with several addresses ---
+
+Named = Callable[..., None]
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> Named:
+    """Have every name lead to these ports of this machine, in this order."""
+
+    def lead(*ports: int) -> None:
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
+
+    return lead
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A port that takes no connection and turns none away, as a path does that swallows whatever is sent."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as waiting:
+        for _ in range(2):
+            one = waiting.enter_context(socket.socket())
+            one.settimeout(0.0)
+            one.connect_ex(full.getsockname())
+        yield full.getsockname()[1]
+
+
+@pytest.fixture
+def closed() -> int:
+    """A port that turns every connection away."""
+    with socket.create_server(("127.0.0.1", 0)) as once:
+        port: int = once.getsockname()[1]
+    return port
+
+
+def port_of(server: RawServer) -> int:
+    return int(server.url.rpartition(":")[2])
+
+
+def test_an_address_that_is_silent_keeps_no_other_of_the_same_name_from_being_asked(
+    serve: Serve, ask: Ask, named: Named, silent: int
+) -> None:
+    server = serve(Line(FIRST))
+    named(silent, port_of(server))
+    assert ask("http://service.test/one").body == b'{"first": 1}'
+
+
+def test_an_address_that_turns_us_away_keeps_no_other_of_the_same_name_from_being_asked(
+    serve: Serve, ask: Ask, named: Named, closed: int
+) -> None:
+    server = serve(Line(FIRST))
+    named(closed, port_of(server))
+    assert ask("http://service.test/one").body == b'{"first": 1}'
+
+
+def test_of_several_addresses_only_one_is_asked(serve: Serve, ask: Ask, named: Named) -> None:
+    first, second = serve(Line(FIRST)), serve(Line(FIRST))
+    named(port_of(first), port_of(second))
+    ask("http://service.test/one")
+    assert (len(first.heads), second.heads) == (1, [])
+
+
+def test_a_name_all_of_whose_addresses_turn_us_away_cannot_be_reached(ask: Ask, named: Named, closed: int) -> None:
+    named(closed, closed)
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        ask("http://service.test/one")
+
+
+def test_a_name_all_of_whose_addresses_are_silent_takes_no_connection_in_time(
+    ask: Ask, named: Named, silent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wires, "CONNECT_TIMEOUT", 0.5)
+    named(silent, silent)
+    with pytest.raises(Unavailable, match="did not accept a connection in time"):
+        ask("http://service.test/one")
