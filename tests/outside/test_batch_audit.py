@@ -257,6 +257,10 @@ def test_what_a_killed_run_left_undone_is_done_by_asking_again_and_nobody_is_ask
     line = ("batch", *command, str(out), "--reproducible")
     assert jobfetch(*line).code == 0
     assert tree(out) == whole
+    # as if it had been stopped in order, before there was any table
+    (place / "rows.csv").unlink()
+    assert jobfetch(*line).code == 0
+    assert tree(out) == whole
     # and once it is in order, nothing is written
     before = (place / "rows.csv").stat().st_mtime_ns
     assert jobfetch(*line, JOBFETCH_PLAYMENT_API_KEY="").code == 0
