@@ -373,6 +373,13 @@ def test_a_report_replaces_nothing_of_a_batch_but_a_report_of_before(
     assert here(*line, option, out / "batch-3" / "told").code == 0
 
 
+@pytest.mark.parametrize("option", ["--report", "--prom"])
+def test_a_report_never_takes_the_place_of_a_job_that_bears_its_name(here: Program, out: Path, option: str) -> None:
+    run = here(*ONE, "batch-3", "-o", out, option, out / "batch-3" / "job-0002.json", "--json")
+    assert (run.code, run.verdict["counts"], run.verdict["exit_code"]) == (2, {"succeeded": 3}, 2)
+    assert here("batch", "verify", out).code == 0
+
+
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no such names")
 @pytest.mark.parametrize("line", [("status",), ("verify",), ("retry",), ("status", "--json")], ids=" ".join)
 def test_a_folder_may_have_any_name(jobfetch: Program, out: Path, line: tuple[str, ...]) -> None:
