@@ -218,13 +218,15 @@ _USUAL = 640
 
 
 def recorded_folders(top: Path) -> list[Path]:
-    """The folders that a batch has filled: this one, and those in it.
+    """The folders that a batch has filled: this one, and those in it, each once whatever links lead to it.
 
     One that nobody may look into is an error, since it may be one of them.
     """
     with disk.explained(top), os.scandir(top) as inside:
-        found = [top, *sorted(top / each.name for each in inside if each.is_dir())]
-    return [each for each in found if _has_manifest(each)]
+        # by the name of a link only where it lies elsewhere
+        names = [name for _, name in sorted((each.is_symlink(), each.name) for each in inside if each.is_dir())]
+        places = {os.path.realpath(place): place for place in reversed([top, *(top / name for name in names)])}
+    return [each for each in sorted(places.values()) if _has_manifest(each)]
 
 
 def header_of(folder: Path) -> Header | None:

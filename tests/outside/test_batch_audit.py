@@ -51,6 +51,22 @@ def test_a_folder_that_may_not_be_looked_into_is_named_and_not_left_out(home: Pa
         assert (run.code, f"{out / 'closed'}: Permission denied" in run.said) == (12, True), command
 
 
+def test_a_folder_that_a_link_leads_to_as_well_is_one_folder(here: Program, out: Path) -> None:
+    assert here(*ONE, "batch-3", "-o", out).code == 0
+    (out / "a-link").symlink_to("batch-3")
+    (out / "batch-3" / "up").symlink_to(out)
+    told = here("batch", "status", out, "--json").verdict
+    assert (told["counts"], [each["folder"] for each in told["data"]]) == ({"succeeded": 3}, [f"{out / 'batch-3'}"])
+    assert here("batch", "status", out / "batch-3", "--json").verdict["counts"] == {"succeeded": 3}
+    run = here("export", out, "-f", "ndjson", "--columns", "job_id")
+    (out / "a-link").unlink()
+    assert run.out == here("export", out, "-f", "ndjson", "--columns", "job_id").out
+    # a folder that lies elsewhere is found by its link
+    (out / "batch-3").rename(out.parent / "elsewhere")
+    (out / "batch-3").symlink_to(out.parent / "elsewhere")
+    assert here("batch", "status", out, "--json").verdict["counts"] == {"succeeded": 3}
+
+
 # --- the command that is printed ---
 
 GONE_FOR_NOW = reply(b"{}", status="503 Service Unavailable")
