@@ -257,6 +257,22 @@ def test_a_table_says_that_a_line_of_the_manifest_cannot_be_read(here: Program, 
 # --- runs that ended before everything was in order ---
 
 
+@pytest.mark.parametrize("option", [(), ("--repair",)], ids="".join)
+def test_verify_looks_through_files_no_longer_than_it_may(here: Program, out: Path, option: tuple[str, ...]) -> None:
+    assert here(*ONE, "batch-3", "-o", out).code == 0
+    books, size = out / "batch-3" / "manifest.jsonl", 1 << 36
+    first, *others = (json.loads(line) for line in books.read_text().splitlines())
+    # of the right length, and nobody has looked through so much before the deadline
+    others[-1]["bytes"] = size
+    books.write_text("".join(json.dumps(line) + "\n" for line in (first, *others)))
+    os.truncate(out / "batch-3" / others[-1]["file"], size)
+    run = here("batch", "verify", out, *option, "--timeout", "1", "--json")
+    assert (run.code, run.verdict["data"]) == (75, []), run.said
+    (out / "batch-3" / others[0]["file"]).unlink()
+    run = here("batch", "verify", out, *option, "--timeout", "1", "--json")
+    assert (run.code, len(run.verdict["data"])) == (75 if option else 8, 1)
+
+
 @pytest.mark.parametrize("command", [("retry",), ("verify", "--repair")], ids=" ".join)
 def test_what_a_killed_run_left_undone_is_done_by_asking_again_and_nobody_is_asked(
     jobfetch: Program, sandbox: Sandbox, out: Path, command: tuple[str, ...]
