@@ -134,10 +134,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def difference(self, folder: Path, *, verify: bool = False, check: Callable[[], None] = lambda: None) -> str | None:
         """What is wrong with its files as they lie there, linked ones included, by size or by hash; None where nothing is.
 
-        Without a file there is nothing to lose. `check` raises where nobody waits for hashes any more.
+        Without a file there is nothing to lose, unless all is said to be there. `check` raises where nobody waits for hashes
+        any more.
         """
         if self.file is None:
-            return None
+            return "no file is recorded" if self.exit is Exit.DONE else None
         name = disk.safe_name(self.job_id)
         own = _different(folder, self.file, self.bytes, self.sha256, verify=verify, check=check)
         # a name that is not the job's own was not written by us
