@@ -120,7 +120,7 @@ def _remembered(folder: Path, rows: str | None, *, anew: bool) -> str | None:
     """The rows that tables of a folder are made of: those of its last run that said so, unless a table is asked for `anew`."""
     path = folder / ROWS
     with disk.explained(path):
-        before = path.read_text(encoding="utf-8").strip() if path.is_file() else None
+        before = path.read_text("utf-8", "surrogateescape").strip() if path.is_file() else None
         if rows is None and not anew:
             return before
         if rows is None:

@@ -131,6 +131,15 @@ def test_a_table_that_is_kept_up_to_date_keeps_its_rows_until_it_is_asked_for_an
     assert not (out / ".jobfetch.rows").exists()
 
 
+def test_rows_that_somebody_has_spoilt_are_no_bug(here: Program, out: Path) -> None:
+    line = (*ONE, "batch-3", "-o", out)
+    assert here(*line, "-f", "csv", "--rows", "data").code == 0
+    (out / "batch-3" / ".jobfetch.rows").write_bytes(b"\xff\n")
+    run = here(*line)
+    assert (run.code, "is not UTF-8" in run.said) == (2, True), run.said
+    assert here(*line, "-f", "csv").code == 0
+
+
 def test_a_record_that_is_gone_and_not_asked_for_is_missed_in_the_table(jobfetch: Program, out: Path) -> None:
     line = ("batch", "download", "cognite", "-o", out, "-f", "csv", "--jobs", "-")
     assert jobfetch(*line, stdin=b"200\n205\n").code == 0
