@@ -134,10 +134,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def difference(self, folder: Path, *, verify: bool = False, check: Callable[[], None] = lambda: None) -> str | None:
         """What is wrong with its files as they lie there, linked ones included, by size or by hash; None where nothing is.
 
-        Without a file there is nothing to lose. `check` raises where nobody waits for hashes any more.
+        Without a file there is nothing to lose, unless all is said to be there. `check` raises where nobody waits for hashes
+        any more.
         """
         if self.file is None:
-            return None
+            return "no file is recorded" if self.exit is Exit.DONE else None
         name = disk.safe_name(self.job_id)
         own = _different(folder, self.file, self.bytes, self.sha256, verify=verify, check=check)
         # a name that is not the job's own was not written by us
@@ -218,13 +219,15 @@ _USUAL = 640
 
 
 def recorded_folders(top: Path) -> list[Path]:
-    """The folders that a batch has filled: this one, and those in it.
+    """The folders that a batch has filled: this one, and those in it, each once whatever links lead to it.
 
     One that nobody may look into is an error, since it may be one of them.
     """
     with disk.explained(top), os.scandir(top) as inside:
-        found = [top, *sorted(top / each.name for each in inside if each.is_dir())]
-    return [each for each in found if _has_manifest(each)]
+        # by the name of a link only where it lies elsewhere
+        names = [name for _, name in sorted((each.is_symlink(), each.name) for each in inside if each.is_dir())]
+        places = {os.path.realpath(place): place for place in reversed([top, *(top / name for name in names)])}
+    return [each for each in sorted(places.values()) if _has_manifest(each)]
 
 
 def header_of(folder: Path) -> Header | None:

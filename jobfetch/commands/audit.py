@@ -12,9 +12,9 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from jobfetch import disk, export, locks
+from jobfetch import disk, export, limits, locks
 from jobfetch import rate as rates
-from jobfetch.commands.account import MOST_PATIENCE, Network, account_of, refuse_empty, stdin_text
+from jobfetch.commands.account import MOST_PATIENCE, WAIT_TIMEOUT, Network, account_of, refuse_empty, stdin_text
 from jobfetch.commands.batch import (
     Options,
     Session,
@@ -36,6 +36,7 @@ from jobfetch.errors import (
     JobfetchError,
     Partial,
     ReaderGone,
+    StillRunning,
     Terminated,
     UsageError,
     recorded,
@@ -48,7 +49,7 @@ from jobfetch.fetch.plan import Books
 from jobfetch.fetch.sources import Named
 from jobfetch.fetch.streak import Streak
 from jobfetch.manifest import ASSETS, LOCK, NAME, Entry, Header, Manifest, recorded_folders
-from jobfetch.model import Format, Json, Tally
+from jobfetch.model import Deadline, Format, Json, Tally
 from jobfetch.providers import PROVIDERS
 from jobfetch.ui import Ui
 
@@ -227,43 +228,56 @@ def verify(folder: str, common: Common, network: Network, options: Options, *, r
     """Compare every file with its record by length and hash; with `repair`, ask again for those that differ."""
 
     def work(ui: Ui, report: Report) -> None:
+        started = time.monotonic()
         with announce(ui, report, options.endings(), *taken_by(folder)):
             refuse_empty(network, options)
             report.data, bad, problems = [], list[_Missing](), list[JobfetchError]()
+            late: JobfetchError | None = None
+            allowed = limits.duration(network.timeout) if network.timeout else WAIT_TIMEOUT
+            check = partial(_refuse_late, Deadline(started + allowed, time.monotonic))
 
-            def differing(manifest: Manifest) -> list[str]:
-                found = list(differences(manifest))
-                report.data += _told(ui, common, manifest.folder, found)
-                return [each.job_id for each in found]
+            def differing(manifest: Manifest) -> Iterator[str]:
+                for each in differences(manifest, check):
+                    report.data.append(_told(ui, common, manifest.folder, each))
+                    yield each.job_id
 
-            for each in _manifests(ui, report, folder, problems):
-                bad += _missing(ui, each, differing)
+            try:
+                for each in _manifests(ui, report, folder, problems):
+                    bad += _missing(ui, each, differing)
+            except StillRunning as error:
+                late = error
             ui.note(f"{len(report.data)} differences")
-            if repair:
-                _again(ui, report, network, options, bad, problems=problems)
-            elif report.data:
+            if repair and not late:
+                _again(ui, report, network, options, bad, problems=problems, started=started)
+            elif report.data and not repair:
                 problems.append(
                     Partial(
                         f"{len(report.data)} files are not what was written",
                         hint="--repair asks the service for them again",
                     )
                 )
+            problems += [late] if late else []
             _raise_first(ui, problems)
 
     return run(common, work)
 
 
-def _told(ui: Ui, common: Common, place: Path, found: list[Difference]) -> list[dict[str, Json]]:
-    """The differences in a folder as data; they are printed where they are not wanted as such."""
-    for each in found if not common.json else ():
+def _refuse_late(deadline: Deadline) -> None:
+    if deadline.left() <= 0:
+        raise StillRunning("time was up before every file was looked through", hint="--timeout gives it longer")
+
+
+def _told(ui: Ui, common: Common, place: Path, each: Difference) -> dict[str, Json]:
+    """A difference in a folder as data; it is printed where it is not wanted as such."""
+    if not common.json:
         export.to_stdout(f"{ui.safe(str(place))}\t{ui.safe(each.job_id)}\t{ui.safe(each.problem)}\n".encode())
-    return [{"folder": str(place), "job_id": each.job_id, "problem": each.problem} for each in found]
+    return {"folder": str(place), "job_id": each.job_id, "problem": each.problem}
 
 
-def differences(manifest: Manifest) -> Iterator[Difference]:
-    """Every job of a folder whose files are missing or have changed, linked files included."""
+def differences(manifest: Manifest, check: Callable[[], None]) -> Iterator[Difference]:
+    """Every job of a folder whose files are missing or have changed, linked files included; `check` raises once time is up."""
     for entry in manifest.entries():
-        if problem := entry.difference(manifest.folder, verify=True):
+        if problem := entry.difference(manifest.folder, verify=True, check=check):
             yield Difference(entry.job_id, problem)
 
 
@@ -274,6 +288,7 @@ def retry(folder: str, common: Common, network: Network, options: Options) -> in
     """Ask again for every job of a folder that is not there: those that failed, and those that ran."""
 
     def work(ui: Ui, report: Report) -> None:
+        started = time.monotonic()
         with announce(ui, report, options.endings(), *taken_by(folder)):
             refuse_empty(network, options)
             wanted = replace(_STRICT, allow_partial=options.allow_partial)
@@ -282,7 +297,7 @@ def retry(folder: str, common: Common, network: Network, options: Options) -> in
                 left += _missing(ui, each, partial(_left, wanted=wanted))
             if left and not any(each.ids for each in left):
                 ui.note("nothing is missing")
-            _again(ui, report, network, options, left, problems=problems)
+            _again(ui, report, network, options, left, problems=problems, started=started)
             _raise_first(ui, problems)
 
     return run(common, work)
@@ -314,12 +329,13 @@ def _again(
     left: list[_Missing],
     *,
     problems: list[JobfetchError],
+    started: float,
 ) -> None:
     """Ask for these jobs of these folders, as the folders' own manifests say; trouble in one is none of the others.
 
     Whatever else a run that was killed left undone in a folder is done as well.
     """
-    started, whole, shared = time.monotonic(), Books(), defaultdict[Any, _Shared](_Shared)
+    whole, shared = Books(), defaultdict[Any, _Shared](_Shared)
     if network.secret_stdin and any(each.ids for each in left):
         # it can be read only once, and each folder has a connection of its own
         network = replace(network, secret_text=stdin_text(report.provider or "PROVIDER", MOST_PATIENCE))

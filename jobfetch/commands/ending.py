@@ -51,13 +51,13 @@ def announce(ui: Ui, report: Report, endings: Endings, *taken: str | Path, folde
 
     def write_prom(verdict: Verdict) -> None:
         if endings.prom:
-            _write(endings.prom, prometheus(report.provider or "", verdict, began, seconds()), folder)
+            _write("--prom", endings.prom, prometheus(report.provider or "", verdict, began, seconds()), folder)
 
     def write_report(verdict: Verdict) -> None:
         if endings.report:
             told = {"schema": REPORT_SCHEMA, "provider": report.provider or "", "version": __version__}
             value: Json = {**told, "started_at": rfc3339(began), "seconds": seconds(), **verdict.as_json()}
-            _write(endings.report, encode(ui.scrub_all(value)) + b"\n", folder)
+            _write("--report", endings.report, encode(ui.scrub_all(value)) + b"\n", folder)
 
     def ping(code: Exit) -> None:
         if endings.ping:
@@ -90,8 +90,10 @@ def prometheus(provider: str, verdict: Verdict, began: datetime, seconds: float)
     return ("\n".join(lines) + "\n").encode()
 
 
-def _write(path: str, data: bytes, folder: str | None) -> None:
+def _write(option: str, path: str, data: bytes, folder: str | None) -> None:
     place = Path(path)
+    # a job may be called so, whose file has come in the meantime
+    _refuse_kept(option, place)
     if folder and place.parent.resolve() == Path(folder).resolve():
         # a first run may end before it makes its folder
         disk.folder(place.parent)
@@ -113,6 +115,11 @@ def _is_kept(path: Path) -> bool:
         return not file.read(max(map(len, _OURS))).startswith(_OURS)
 
 
+def _refuse_kept(option: str, path: Path) -> None:
+    if _is_kept(path):
+        raise UsageError(f"{option} {path} is a name or a file of a batch itself", hint="name another file")
+
+
 def _check_files(endings: Endings, taken: tuple[str | Path, ...]) -> None:
     others = {Path(each).resolve(): str(each) for each in taken}
     for option, path in (("--report", endings.report), ("--prom", endings.prom)):
@@ -120,8 +127,8 @@ def _check_files(endings: Endings, taken: tuple[str | Path, ...]) -> None:
             raise UsageError(f"{option} wants a file", hint="name one; --json prints the verdict on standard output")
         if path and (other := others.get(Path(path).resolve())):
             raise UsageError(f"{option} {path} would replace {other}", hint="name another file")
-        if path and _is_kept(Path(path)):
-            raise UsageError(f"{option} {path} is a name or a file of a batch itself", hint="name another file")
+        if path:
+            _refuse_kept(option, Path(path))
         others |= {Path(path).resolve(): "what the other report says"} if path else {}
 
 

@@ -191,12 +191,16 @@ def _undisturbed() -> Iterator[None]:
     """The work has ended: a signal that comes now finds nothing to stop, and costs neither files nor verdict."""
     before = {each: signal.getsignal(each) for each in STOPPING}
     for each in before:
-        signal.signal(each, signal.SIG_IGN)
+        signal.signal(each, _pass_by)
     try:
         yield
     finally:
         for each, how in before.items():
             signal.signal(each, how)
+
+
+def _pass_by(*_: Any) -> None:
+    """Let a signal pass: of one that is ignored only once it is there, Python tells with a traceback."""
 
 
 #: Seconds until a signal that was lost comes again.
@@ -212,7 +216,7 @@ def _signals() -> Iterator[None]:
     def terminate(*_: Any) -> NoReturn:
         # once is enough: a second one must not cost the verdict
         for each in before:
-            signal.signal(each, signal.SIG_IGN)
+            signal.signal(each, _pass_by)
         raise Signalled
 
     def lost(dropped: sys.UnraisableHookArgs) -> None:

@@ -65,8 +65,9 @@ def in_order(manifest: Manifest, *wanted: Wanted) -> bool:
         if (folder / LOCK).exists():
             return False
         written = (folder / NAME).stat().st_mtime_ns
-        tables = [folder / f"rows.{shape}" for shape in tables_of(folder, None)]
-        if any(table.stat().st_mtime_ns < written for table in tables):
+        tables = [folder / f"rows.{shape}" for shape in tables_of(folder, manifest.header.format)]
+        # a run that was stopped may not have come to the table that the folder was begun with
+        if any(not table.is_file() or table.stat().st_mtime_ns < written for table in tables):
             return False
         path = folder / FAILURES
         there = path.open("rb") if path.is_file() else io.BytesIO()
@@ -79,9 +80,9 @@ def _same(file: IO[bytes], lines: Iterator[bytes]) -> bool:
     return all(line == other for line, other in zip_longest(file, lines))
 
 
-def tables_of(folder: Path, asked: Format | None) -> list[Format]:
+def tables_of(folder: Path, asked: str | None) -> list[Format]:
     """The tables that belong into a folder: the one that is asked for, and those that are there, which must not age."""
-    return [shape for shape in TABLES if shape is asked or (folder / f"rows.{shape}").is_file()]
+    return [shape for shape in TABLES if shape == asked or (folder / f"rows.{shape}").is_file()]
 
 
 def write_tables(
@@ -119,7 +120,7 @@ def _remembered(folder: Path, rows: str | None, *, anew: bool) -> str | None:
     """The rows that tables of a folder are made of: those of its last run that said so, unless a table is asked for `anew`."""
     path = folder / ROWS
     with disk.explained(path):
-        before = path.read_text(encoding="utf-8").strip() if path.is_file() else None
+        before = path.read_text("utf-8", "surrogateescape").strip() if path.is_file() else None
         if rows is None and not anew:
             return before
         if rows is None:

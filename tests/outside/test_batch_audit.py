@@ -51,6 +51,22 @@ def test_a_folder_that_may_not_be_looked_into_is_named_and_not_left_out(home: Pa
         assert (run.code, f"{out / 'closed'}: Permission denied" in run.said) == (12, True), command
 
 
+def test_a_folder_that_a_link_leads_to_as_well_is_one_folder(here: Program, out: Path) -> None:
+    assert here(*ONE, "batch-3", "-o", out).code == 0
+    (out / "a-link").symlink_to("batch-3")
+    (out / "batch-3" / "up").symlink_to(out)
+    told = here("batch", "status", out, "--json").verdict
+    assert (told["counts"], [each["folder"] for each in told["data"]]) == ({"succeeded": 3}, [f"{out / 'batch-3'}"])
+    assert here("batch", "status", out / "batch-3", "--json").verdict["counts"] == {"succeeded": 3}
+    run = here("export", out, "-f", "ndjson", "--columns", "job_id")
+    (out / "a-link").unlink()
+    assert run.out == here("export", out, "-f", "ndjson", "--columns", "job_id").out
+    # a folder that lies elsewhere is found by its link
+    (out / "batch-3").rename(out.parent / "elsewhere")
+    (out / "batch-3").symlink_to(out.parent / "elsewhere")
+    assert here("batch", "status", out, "--json").verdict["counts"] == {"succeeded": 3}
+
+
 # --- the command that is printed ---
 
 GONE_FOR_NOW = reply(b"{}", status="503 Service Unavailable")
@@ -113,6 +129,15 @@ def test_a_table_that_is_kept_up_to_date_keeps_its_rows_until_it_is_asked_for_an
     assert jobfetch(*line, "-f", "csv", stdin=b"pages\n").code == 0
     assert (out / "rows.csv").read_bytes() != table
     assert not (out / ".jobfetch.rows").exists()
+
+
+def test_rows_that_somebody_has_spoilt_are_no_bug(here: Program, out: Path) -> None:
+    line = (*ONE, "batch-3", "-o", out)
+    assert here(*line, "-f", "csv", "--rows", "data").code == 0
+    (out / "batch-3" / ".jobfetch.rows").write_bytes(b"\xff\n")
+    run = here(*line)
+    assert (run.code, "is not UTF-8" in run.said) == (2, True), run.said
+    assert here(*line, "-f", "csv").code == 0
 
 
 def test_a_record_that_is_gone_and_not_asked_for_is_missed_in_the_table(jobfetch: Program, out: Path) -> None:
@@ -241,6 +266,22 @@ def test_a_table_says_that_a_line_of_the_manifest_cannot_be_read(here: Program, 
 # --- runs that ended before everything was in order ---
 
 
+@pytest.mark.parametrize("option", [(), ("--repair",)], ids="".join)
+def test_verify_looks_through_files_no_longer_than_it_may(here: Program, out: Path, option: tuple[str, ...]) -> None:
+    assert here(*ONE, "batch-3", "-o", out).code == 0
+    books, size = out / "batch-3" / "manifest.jsonl", 1 << 36
+    first, *others = (json.loads(line) for line in books.read_text().splitlines())
+    # of the right length, and nobody has looked through so much before the deadline
+    others[-1]["bytes"] = size
+    books.write_text("".join(json.dumps(line) + "\n" for line in (first, *others)))
+    os.truncate(out / "batch-3" / others[-1]["file"], size)
+    run = here("batch", "verify", out, *option, "--timeout", "1", "--json")
+    assert (run.code, run.verdict["data"]) == (75, []), run.said
+    (out / "batch-3" / others[0]["file"]).unlink()
+    run = here("batch", "verify", out, *option, "--timeout", "1", "--json")
+    assert (run.code, len(run.verdict["data"])) == (75 if option else 8, 1)
+
+
 @pytest.mark.parametrize("command", [("retry",), ("verify", "--repair")], ids=" ".join)
 def test_what_a_killed_run_left_undone_is_done_by_asking_again_and_nobody_is_asked(
     jobfetch: Program, sandbox: Sandbox, out: Path, command: tuple[str, ...]
@@ -255,6 +296,10 @@ def test_what_a_killed_run_left_undone_is_done_by_asking_again_and_nobody_is_ask
     os.utime(place / "rows.csv", (1, 1))
     sandbox.clear()
     line = ("batch", *command, str(out), "--reproducible")
+    assert jobfetch(*line).code == 0
+    assert tree(out) == whole
+    # as if it had been stopped in order, before there was any table
+    (place / "rows.csv").unlink()
     assert jobfetch(*line).code == 0
     assert tree(out) == whole
     # and once it is in order, nothing is written
@@ -367,6 +412,13 @@ def test_a_report_replaces_nothing_of_a_batch_but_a_report_of_before(
     run = here(*line, option, out / "batch-3" / name)
     assert (run.code, tree(out)) == (2, before), run.said
     assert here(*line, option, out / "batch-3" / "told").code == 0
+
+
+@pytest.mark.parametrize("option", ["--report", "--prom"])
+def test_a_report_never_takes_the_place_of_a_job_that_bears_its_name(here: Program, out: Path, option: str) -> None:
+    run = here(*ONE, "batch-3", "-o", out, option, out / "batch-3" / "job-0002.json", "--json")
+    assert (run.code, run.verdict["counts"], run.verdict["exit_code"]) == (2, {"succeeded": 3}, 2)
+    assert here("batch", "verify", out).code == 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no such names")

@@ -222,6 +222,14 @@ def test_a_file_is_intact_by_its_size_and_by_its_hash(tmp_path: Path) -> None:
     assert not whole.intact(tmp_path)
 
 
+def test_a_job_that_is_said_to_be_there_without_a_file_is_not(tmp_path: Path) -> None:
+    nothing = {"file": None, "bytes": None, "sha256": None}
+    assert not entry("a", **nothing).intact(tmp_path)
+    for lost in (NotFound("no"), BadReply("no")):
+        assert entry("a", state=None, error=problem(lost), **nothing).intact(tmp_path)
+    assert entry("a", state=State.RUNNING, **nothing).intact(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["../a.json", "b.json", "/etc/passwd"])
 def test_a_manifest_names_no_file_that_is_not_the_jobs_own(tmp_path: Path, name: str) -> None:
     place = tmp_path / "in"

@@ -1,13 +1,14 @@
 """A signal ends the work wherever it falls, also where Python drops what its handler raises."""
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from jobfetch.commands.report import Common, Report, run
-from jobfetch.signals import held_back
+from jobfetch.signals import ENDING, held_back
 from jobfetch.ui import Ui
 
 
@@ -46,3 +47,21 @@ def test_a_signal_that_is_held_back_comes_once_the_block_is_left(how: signal.Sig
 
     assert run(Common(json=False, quiet=True, verbose=0), work) == code
     assert done == ["within"]
+
+
+def test_two_signals_at_once_end_a_run_as_one_does(capfd: pytest.CaptureFixture[str]) -> None:
+    def work(_: Ui, __: Report) -> None:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        for each in ENDING:
+            signal.pthread_kill(threading.get_ident(), each)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        time.sleep(60)
+
+    # one that is ignored stays so, and whoever runs this may be
+    before = {each: signal.signal(each, signal.SIG_DFL) for each in ENDING}
+    try:
+        assert run(Common(json=False, quiet=True, verbose=0), work) == 143
+    finally:
+        for each, how in before.items():
+            signal.signal(each, how)
+    assert "Traceback" not in capfd.readouterr().err
