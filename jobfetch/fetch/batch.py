@@ -229,6 +229,10 @@ class _Pass:
         self.silent = False
         self.problem: JobfetchError | None = None
         self.hurry: float | None = None
+        #: jobs that are asked for again while more may be named, for how long that is put off, and until when
+        self.again: set[str] = set()
+        self.interval = folder.plan.waiting.schedule.start
+        self.again_at = folder.plan.waiting.deadline.clock() + self.interval
 
     def run(self) -> None:
         folder, workers = self.folder, self.workers
@@ -269,6 +273,8 @@ class _Pass:
         folder, workers = self.folder, self.workers
         most = 2 * folder.plan.workers
         known: list[Kept] = []
+        if self.live and folder.plan.waiting.wait and not (self.listed or self.queue or self.again):
+            self._ask_again()
         while (
             (queue := self._at_hand())
             and workers.busy[_JOBS] < most
@@ -281,6 +287,17 @@ class _Pass:
             folder.record(known)
         if not self.listed and not workers.busy[_LIST] and len(self.queue) < most and folder.may_go_on():
             workers.give(_LIST, partial(next, self.pages, None))
+
+    def _ask_again(self) -> None:
+        """Ask for jobs that still run, once it is time: whoever names the others may wait for one of them."""
+        schedule, now = self.folder.plan.waiting.schedule, self.folder.plan.waiting.deadline.clock()
+        if now < self.again_at:
+            return
+        self.again = {job_id for job_id, each in self.folder.pending.items() if each.due <= now}
+        self.queue.extend(map(Item, self.again))
+        if self.again:
+            self.interval = min(self.interval * schedule.factor, schedule.cap)
+        self.again_at = now + self.interval
 
     def _at_hand(self) -> deque[Item]:
         """The jobs to go on with; those that failed before once there are no others, and nobody waits for them."""
@@ -335,6 +352,7 @@ class _Pass:
             else:
                 kept.append(each.value)
         if kept:
+            self.again.difference_update(each.outcome.job_id for each in kept)
             self.folder.record(kept)
         books = self.folder.books
         books.ending = books.ending or books.streak.error

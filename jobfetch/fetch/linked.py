@@ -153,7 +153,7 @@ def walked(service: Service, place: Path, parts: Parts, claim: disk.Claim | None
             if count != parts.count:
                 problem = f"{count} of {parts.count} {parts.name} came" + (f": {problem}" if problem else "")
             if problem:
-                _keep_longer(path, length)
+                _keep_longer(path, (length, digest))
     except _Kept:
         problem = f"{problem}; the file of before stays"
         length, digest = disk.digest(path)
@@ -165,8 +165,9 @@ class _Kept(Exception):
     """The file of before stays where it is."""
 
 
-def _keep_longer(path: Path, length: int) -> None:
-    if path.is_file() and path.stat().st_size >= length:
+def _keep_longer(path: Path, told: tuple[int, str]) -> None:
+    # what is the same goes there once more without a word, so that a run that was disturbed tells nothing else
+    if path.is_file() and path.stat().st_size >= told[0] and disk.digest(path) != told:
         raise _Kept
 
 

@@ -71,8 +71,9 @@ def _failed_items(reply: Reply) -> tuple[FailedItem, ...]:
         for batch in batches
         for item in [*_objects(batch.get("items"))] or [{}]
     ]
-    # a look into every item costs; the word itself is there or it is not
-    own = _objects(reply.document.get("items")) if reply.body.count(b'"errorMessage"') > 1 else ()
+    # a look into every item costs; the word itself is there or it is not, once for the job where that has one
+    told = reply.body.count(b'"errorMessage"') > (reply.document.raw("errorMessage") is not None)
+    own = _objects(reply.document.get("items")) if told else ()
     from_items = [FailedItem(_item_id(item), text_of(item["errorMessage"])) for item in own if item.get("errorMessage")]
     return (*from_batches, *from_items)
 

@@ -40,6 +40,8 @@ from jobfetch.spec import (
 )
 
 _LINKS = frozenset({"url", "thumbnail"})
+#: What the service has made that is no web page, so that one in its place tells of an error.
+_NO_PAGES = frozenset({"thumbnail", "pdfRender", "screenshot", "image", "favicon", "transcript"})
 #: Chunks that one window holds; the documents' own links ask for as many.
 _WINDOW = 20
 
@@ -96,7 +98,7 @@ def _assets(_: Send, address: Address, result: bytes) -> Iterator[Asset]:
         if url not in seen and path != "extraction.web.url":
             seen.add(url)
             # what was crawled may well be a web page
-            yield Asset(path, _request(address, url), page=True)
+            yield Asset(path, _request(address, url), page=_NO_PAGES.isdisjoint(path.split(".")))
 
 
 def _link(address: Address, told: Json) -> str | None:

@@ -26,6 +26,7 @@ from jobfetch.spec import (
     Schedule,
     Sheets,
     Words,
+    number_of,
 )
 
 #: Bytes that the words of one page may unpack to: a page holds some thousand words of some ten bytes.
@@ -40,9 +41,7 @@ def _progress(reply: Reply) -> float | None:
 
 def _failed_pages(reply: Reply) -> tuple[FailedItem, ...]:
     """Pages that were not analysed; the service counts them and does not name them."""
-    count = reply.document.get("result.header.errorPages")
-    if not isinstance(count, int) or count < 1:
-        return ()
+    count = number_of(reply.document.get("result.header.errorPages")) or 0
     return tuple(FailedItem(None, f"one of {count} pages that were not analysed") for _ in range(min(count, 10_000)))
 
 

@@ -85,6 +85,29 @@ def test_a_link_that_is_relative_to_the_service_is_fetched_from_it(linking: Link
     assert json.loads((out / "a.assets" / "0001.json").read_bytes())["id"] == "a"
 
 
+def test_a_web_page_in_the_place_of_a_picture_is_a_lost_link(linking: Linking, out: Path) -> None:
+    program, line, answers = linking()
+    answers["/t.png"] = reply(b"<html>log in", "content-type: text/html")
+    run = program(*line, "--json")
+    assert (run.code, run.verdict["counts"]) == (8, {"partial": 1}), run.said
+    assert not any((out / "a.assets").iterdir())
+    answers["/t.png"] = PICTURE
+    assert program(*line).code == 0
+    assert (out / "a.assets" / "0001.png").read_bytes() == b"PNG"
+
+
+def test_fewer_chunks_than_promised_end_with_the_same_files_however_often_they_are_asked_for(
+    linking: Linking, out: Path
+) -> None:
+    program, line, answers = linking()
+    job = {"id": "a", "state": "completed", "links": {"chunks": "/c"}, "extraction": {"common": {"chunkCount": 2}}}
+    answers["job"] = reply(json.dumps(job).encode())
+    assert program(*line, "--reproducible").code == 8
+    first = {name: data for name, data in tree(out).items() if name != "manifest.jsonl"}
+    assert program(*line, "--reproducible").code == 8
+    assert {name: data for name, data in tree(out).items() if name != "manifest.jsonl"} == first
+
+
 @pytest.mark.parametrize("again", ["download", "retry"])
 def test_a_lost_link_that_was_allowed_is_tried_again_by_the_next_run(linking: Linking, out: Path, again: str) -> None:
     program, line, answers = linking()

@@ -354,6 +354,19 @@ def test_jobs_from_a_pipe_are_fetched_as_they_come(jobfetch: Program, out: Path)
         assert process.wait(timeout=HANGS) == 0
 
 
+def test_a_job_from_a_pipe_that_still_runs_is_waited_for_before_the_next_is_named(jobfetch: Program, out: Path) -> None:
+    line = ("batch", "download", "cognite", "--jobs", "-", "-o", out, "--wait", "--interval", "0.1")
+    with jobfetch.start(*line) as process:
+        assert process.stdin
+        # it is queued, then runs, then is done
+        for job_id in ("123", "200"):
+            process.stdin.write(f"{job_id}\n".encode())
+            process.stdin.flush()
+            until((out / f"{job_id}.json").exists)
+        process.stdin.close()
+        assert process.wait(timeout=HANGS) == 0
+
+
 def test_a_job_from_a_pipe_is_asked_for_at_once_also_where_it_failed_before(
     jobfetch: Program, sandbox: Sandbox, out: Path
 ) -> None:

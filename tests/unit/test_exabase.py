@@ -221,8 +221,23 @@ def test_a_link_is_read_as_json_writes_it() -> None:
     assert asset.request.url == "https://cdn.exabase.io/f"
 
 
-def test_a_web_page_may_be_what_a_link_leads_to() -> None:
-    assert [asset.page for asset in linked({}, f"{HOST}/d")] == [True]
+def test_a_web_page_may_be_what_a_link_leads_to_but_for_pictures_and_the_like() -> None:
+    url = "https://cdn.exabase.io/f"
+    sections = {"web": {"html": url, "image": url}, "media": {"screenshot": url, "transcript": url}, "new": {"x": url}}
+    extraction: dict[str, Any] = {
+        section: {name: {"url": f"{link}/{name}"} for name, link in files.items()}
+        for section, files in sections.items()
+    }
+    extraction["common"] = {"thumbnail": f"{url}/t"}
+    assert {asset.path.removesuffix(".url"): asset.page for asset in linked(extraction, f"{HOST}/d")} == {
+        "links.download": True,
+        "extraction.web.html": True,
+        "extraction.web.image": False,
+        "extraction.media.screenshot": False,
+        "extraction.media.transcript": False,
+        "extraction.new.x": True,
+        "extraction.common.thumbnail": False,
+    }
 
 
 # --- warnings and states ---
