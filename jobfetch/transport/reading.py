@@ -11,6 +11,7 @@ import http.client
 import io
 import re
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
 from http.client import HTTPMessage
@@ -95,6 +96,8 @@ class _Counted(io.RawIOBase):
         super().__init__()
         self._raw = raw
         self.came = 0
+        #: whether TLS ended without a word, as it does where somebody cuts the line
+        self.ragged = False
 
     def readable(self) -> bool:
         """It is read, and nothing else."""
@@ -102,7 +105,10 @@ class _Counted(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         """Whatever is there."""
-        number: int | None = self._raw.readinto(buffer)
+        try:
+            number: int | None = self._raw.readinto(buffer)
+        except ssl.SSLEOFError:
+            self.ragged, number = True, 0
         self.came += number or 0
         return number
 
@@ -139,6 +145,9 @@ class Answer(http.client.HTTPResponse):
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         self._line = sock
+        if isinstance(sock, ssl.SSLSocket):
+            # of itself Python takes a line that was cut for one that has come to its end
+            sock.suppress_ragged_eofs = False  # type: ignore[attr-defined]  # left out where its types are told
         self._source = _Counted(sock.makefile("rb", buffering=0))
         #: bytes of the head and the body together, where they are known
         self._whole: int | None = None
@@ -165,6 +174,13 @@ class Answer(http.client.HTTPResponse):
                 return
             self.headers = None
         raise http.client.HTTPException("hints without an answer")
+
+    def read1(self, n: int = -1) -> bytes:
+        """The next piece of the body; one that names no length is cut where TLS does not say that it has ended (RFC 9112, 9.8)."""
+        piece = super().read1(n)
+        if not piece and self._source.ragged and self.length is None and not self.chunked:
+            raise http.client.IncompleteRead(b"")
+        return piece
 
     def ended(self) -> None:
         """The body has been read to its end, and its connection is free for the next request."""

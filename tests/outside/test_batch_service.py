@@ -342,26 +342,24 @@ def test_a_run_that_waits_for_ids_from_a_pipe_can_be_interrupted(jobfetch: Progr
     assert process.returncode == 130
 
 
-def test_jobs_from_a_pipe_are_fetched_as_they_come(jobfetch: Program, out: Path) -> None:
-    with jobfetch.start("batch", "download", "cognite", "--jobs", "-", "-o", out) as process:
+@pytest.mark.parametrize(
+    ("job_ids", "more"),
+    [
+        (("200", "205"), ()),
+        # the first is queued, then runs, then is done
+        (("123", "200"), ("--wait", "--interval", "0.1")),
+    ],
+    ids=["done", "running"],
+)
+def test_a_job_from_a_pipe_is_there_before_the_next_is_named(
+    jobfetch: Program, out: Path, job_ids: tuple[str, ...], more: tuple[str, ...]
+) -> None:
+    with jobfetch.start("batch", "download", "cognite", "--jobs", "-", "-o", out, *more) as process:
         assert process.stdin
-        for job_id in ("200", "205"):
+        for job_id in job_ids:
             process.stdin.write(f"{job_id}\n".encode())
             process.stdin.flush()
             # whoever names them waits for this one before naming the next
-            until((out / f"{job_id}.json").exists)
-        process.stdin.close()
-        assert process.wait(timeout=HANGS) == 0
-
-
-def test_a_job_from_a_pipe_that_still_runs_is_waited_for_before_the_next_is_named(jobfetch: Program, out: Path) -> None:
-    line = ("batch", "download", "cognite", "--jobs", "-", "-o", out, "--wait", "--interval", "0.1")
-    with jobfetch.start(*line) as process:
-        assert process.stdin
-        # it is queued, then runs, then is done
-        for job_id in ("123", "200"):
-            process.stdin.write(f"{job_id}\n".encode())
-            process.stdin.flush()
             until((out / f"{job_id}.json").exists)
         process.stdin.close()
         assert process.wait(timeout=HANGS) == 0

@@ -480,29 +480,18 @@ def closed() -> int:
     return port
 
 
-def port_of(server: RawServer) -> int:
-    return int(server.url.rpartition(":")[2])
-
-
-def test_an_address_that_is_silent_keeps_no_other_of_the_same_name_from_being_asked(
-    serve: Serve, ask: Ask, named: Named, silent: int
+@pytest.mark.parametrize("kind", ["silent", "closed"])
+def test_an_address_that_takes_no_connection_keeps_no_other_of_the_same_name_from_being_asked(
+    serve: Serve, ask: Ask, named: Named, request: pytest.FixtureRequest, kind: str
 ) -> None:
     server = serve(Line(FIRST))
-    named(silent, port_of(server))
-    assert ask("http://service.test/one").body == b'{"first": 1}'
-
-
-def test_an_address_that_turns_us_away_keeps_no_other_of_the_same_name_from_being_asked(
-    serve: Serve, ask: Ask, named: Named, closed: int
-) -> None:
-    server = serve(Line(FIRST))
-    named(closed, port_of(server))
+    named(request.getfixturevalue(kind), server.port)
     assert ask("http://service.test/one").body == b'{"first": 1}'
 
 
 def test_of_several_addresses_only_one_is_asked(serve: Serve, ask: Ask, named: Named) -> None:
     first, second = serve(Line(FIRST)), serve(Line(FIRST))
-    named(port_of(first), port_of(second))
+    named(first.port, second.port)
     ask("http://service.test/one")
     assert (len(first.heads), second.heads) == (1, [])
 

@@ -322,6 +322,24 @@ def test_a_certificate_for_another_name_is_refused(serve: Serve, vision: Ask) ->
     assert vision(server, "--ca-bundle", CERTS / "authority.pem").code == 11
 
 
+@pytest.mark.parametrize("proxied", [False, True])
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_reply_without_a_length_is_whole_only_where_tls_says_so(
+    serve: Serve, vision: Ask, proxied: bool, cut: bool
+) -> None:
+    def talk(peer: Peer) -> None:
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n" + DONE)
+        assert isinstance(peer.line, ssl.SSLSocket)
+        if not cut:
+            peer.line.unwrap()
+
+    server = serve(talk, security=_secured())
+    proxy = {"HTTPS_PROXY": serve(_tunnel).url, "NO_PROXY": ""} if proxied else {}
+    run = vision(server, "--ca-bundle", CERTS / "authority.pem", **proxy)
+    assert run.code == (11 if cut else 0), run.said
+    assert bool(run.out) != cut
+
+
 def test_a_handshake_that_stalls_ends_at_the_deadline(serve: Serve, vision: Ask, in_time: InTime) -> None:
     server = serve(Peer.hold)
     run = vision(server, "--base-url", server.url.replace("http:", "https:"), "--timeout", "1.5")
