@@ -16,7 +16,7 @@ from jobfetch.commands.report import Report
 from jobfetch.errors import Exit, JobfetchError, UsageError
 from jobfetch.manifest import KEPT, NAME
 from jobfetch.model import Deadline, Json, Purpose, Request, Verdict, encode, rfc3339
-from jobfetch.signals import held_back
+from jobfetch.signals import imported
 from jobfetch.ui import Ui
 
 #: Seconds that a ping may take: it must not hold up what it tells of.
@@ -144,14 +144,12 @@ def _check(url: str) -> None:
 
 def _ping(ui: Ui, url: str, suffix: str) -> None:
     """Ask for the address once, bare; that it cannot be reached changes nothing but a line."""
-    with held_back():
-        # an import that a signal cuts in two cannot be made again, and whoever is told of the start is told of the end
-        from jobfetch.transport.wire import Wire  # noqa: PLC0415 - few runs ping anybody
-
+    # whole: whoever is told of the start is told of the end
+    wires = imported("jobfetch.transport.wire")
     parts = urlsplit(url)
     target = parts._replace(path=parts.path.rstrip("/") + suffix).geturl() if suffix else url
     deadline = Deadline(time.monotonic() + PING_TIMEOUT, time.monotonic)
-    wire = Wire(deadline=deadline, user_agent=f"jobfetch/{__version__}")
+    wire = wires.Wire(deadline=deadline, user_agent=f"jobfetch/{__version__}")
     try:
         reply = wire.exchange(Request(url=target, purpose=Purpose.TOKEN, accept="*/*"), target, {})
         if not reply.ok:

@@ -21,7 +21,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
 from jobfetch.model import origin
-from jobfetch.signals import held_back
+from jobfetch.signals import imported
 from jobfetch.transport.reaper import Watch
 from jobfetch.transport.replies import Broken, Heard, How, Message
 from jobfetch.transport.trust import Trust
@@ -169,10 +169,7 @@ class Lines:
 @cache
 def _reading() -> Any:
     """What reads replies: to import it takes a fifth of the time that a service takes to answer, and goes on meanwhile."""
-    with held_back():  # an import that a signal cuts in two cannot be made again
-        from jobfetch.transport import reading  # noqa: PLC0415 - once the first request is on its way
-
-    return reading
+    return imported("jobfetch.transport.reading")
 
 
 def _target_of(url: str) -> str:

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from jobfetch.errors import BadReply, ConfigError, CutReply, JobfetchError, StillRunning, TooSoon, Unavailable
 from jobfetch.model import Deadline, Purpose, Reply, Request, encode, origin, safe_url
-from jobfetch.signals import held_back
+from jobfetch.signals import imported
 from jobfetch.transport.download import Download
 from jobfetch.transport.lines import Lines
 from jobfetch.transport.reaper import Reaper, Watch
@@ -226,10 +226,8 @@ class Wire:
 
 
 def _indirect() -> Any:
-    with held_back():  # an import that a signal cuts in two cannot be made again
-        from jobfetch.transport import indirect  # noqa: PLC0415 - requests takes as long as a whole reply
-
-    return indirect
+    """What knows more ways; requests, which it needs, takes as long to import as a whole reply."""
+    return imported("jobfetch.transport.indirect")
 
 
 def _may_have_proxies() -> bool:

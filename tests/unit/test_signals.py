@@ -4,11 +4,12 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from jobfetch.commands.report import Common, Report, run
-from jobfetch.signals import ENDING, held_back
+from jobfetch.signals import ENDING, imported
 from jobfetch.ui import Ui
 
 
@@ -35,18 +36,37 @@ def test_a_signal_that_falls_into_a_finaliser_ends_the_run_all_the_same(how: sig
     assert run(Common(json=False, quiet=True, verbose=0), work) == code
 
 
+#: A module during whose import a signal comes, and is heard if that can be.
+_INTERRUPTED = """
+import os, signal
+os.kill(os.getpid(), signal.{})
+for _ in range(200_000): pass
+whole = True
+"""
+
+
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_that_is_held_back_comes_once_the_block_is_left(how: signal.Signals, code: int) -> None:
+def test_a_signal_cuts_no_import_in_two_and_is_heard_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals, code: int
+) -> None:
+    name = f"interrupted_by_{how.name.lower()}"
+    (tmp_path / f"{name}.py").write_text(_INTERRUPTED.format(how.name))
+    monkeypatch.syspath_prepend(tmp_path)
     done: list[str] = []
 
     def work(_: Ui, __: Report) -> None:
-        with held_back():
-            signal.raise_signal(how)
-            done.append("within")
+        imported(name)
+        time.sleep(60)
         done.append("behind")
 
     assert run(Common(json=False, quiet=True, verbose=0), work) == code
-    assert done == ["within"]
+    assert imported(name).whole
+    assert done == []
+
+
+def test_an_import_aside_raises_what_the_import_raises() -> None:
+    with pytest.raises(ModuleNotFoundError, match="jobfetch_has_no_such"):
+        imported("jobfetch_has_no_such")
 
 
 def test_two_signals_at_once_end_a_run_as_one_does(capfd: pytest.CaptureFixture[str]) -> None:
