@@ -1,6 +1,7 @@
 """A signal ends the work wherever it falls, also where Python drops what its handler raises."""
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -60,6 +61,8 @@ def test_a_signal_cuts_no_import_in_two_and_is_heard_behind_it(
         done.append("behind")
 
     assert run(Common(json=False, quiet=True, verbose=0), work) == code
+    # one that was cut in two is taken out again
+    assert name in sys.modules
     assert imported(name).whole
     assert done == []
 
